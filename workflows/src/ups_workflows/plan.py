@@ -1,0 +1,242 @@
+"""The plan: which steps a Dataset and a TrainingRun need, in what order, each with its recipe.
+
+``plan`` is pure and knows no engine: the local one and Argo run the same plan. Keys are not in it,
+since they depend on the sources' fingerprints; ``resolve``, its first step, computes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ups_core.api import Dataset, TrainingRun
+from ups_core.api.dataset import DatasetSpec
+from ups_core.api.stages import STAGES
+from ups_core.api.trainingrun import Stage
+from ups_core.data.families import family as family_of
+from ups_core.errors import InvalidSpec
+from ups_core.runs import record_of
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One container invocation.
+
+    ``recipe`` is what its key is made of, laid out as in the spec; ``options`` change no result.
+    ``inputs`` maps a role to the name of the step that makes it, or to an object that is there
+    already. ``record`` is where the resource it belongs to keeps its mutable files.
+    """
+
+    name: str
+    step: str
+    record: str
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "step": self.step,
+            "record": self.record,
+            "recipe": dict(self.recipe),
+            "options": dict(self.options),
+            "inputs": dict(self.inputs),
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in topological order, without ``resolve``, which every plan begins with."""
+
+    steps: tuple[PlannedStep, ...]
+
+    def __getitem__(self, name: str) -> PlannedStep:
+        return next(step for step in self.steps if step.name == name)
+
+
+@dataclass(frozen=True)
+class RegisteredDataset:
+    """A dataset that is published already: its registry entry stands for the steps that made it."""
+
+    family: str
+    converted: str
+    validated: str
+
+
+def plan(run: TrainingRun | None, dataset: Dataset | RegisteredDataset) -> Plan:
+    """The steps of a dataset, and of a training run on it if there is one.
+
+    >>> from ups_core.api import Dataset
+    >>> spec = {"family": "burgers1d", "source": {"simulate": {"samples": 8}}}
+    >>> data = Dataset.model_validate({"metadata": {"name": "demo"}, "spec": spec})
+    >>> [step.name for step in plan(None, data).steps]
+    ['simulate', 'convert', 'validate', 'publish-dataset']
+    """
+    steps = list(dataset_steps(dataset)) if isinstance(dataset, Dataset) else []
+    if run is not None:
+        steps += run_steps(run, dataset)
+    return Plan(tuple(steps))
+
+
+def dataset_steps(dataset: Dataset) -> list[PlannedStep]:
+    """resolve -> simulate | fetch -> convert -> validate -> publish."""
+    spec, record = dataset.spec, record_of(dataset)
+    raw = raw_steps(spec, record)
+    convert = PlannedStep(
+        name="convert",
+        step="convert",
+        record=record,
+        recipe={"family": spec.family, "convert": spec.convert.to_dict()},
+        inputs={("raw" if len(raw) == 1 else f"raw-{i}"): step.name for i, step in enumerate(raw)},
+    )
+    validate = PlannedStep(
+        name="validate",
+        step="validate",
+        record=record,
+        recipe={
+            "family": spec.family,
+            "splits": spec.to_dict()["splits"],
+            "seed": spec.seed,
+            "validation": spec.validation.to_dict(),
+        },
+        inputs={"data": "convert"},
+    )
+    publish = PlannedStep(
+        name="publish-dataset",
+        step="publish",
+        record=record,
+        options={
+            "register": {
+                "namespace": dataset.metadata.namespace,
+                "name": dataset.metadata.name,
+                "version": spec.version,
+            }
+        },
+        inputs={step.name: step.name for step in (*raw, convert, validate)},
+    )
+    return [*raw, convert, validate, publish]
+
+
+def raw_steps(spec: DatasetSpec, record: str) -> list[PlannedStep]:
+    """The steps that bring raw files: one ``fetch``, or a ``simulate`` for each shard."""
+    source = spec.source
+    if source.simulate is not None:
+        simulate = source.simulate.to_dict()
+        return [
+            PlannedStep(
+                name="simulate" if source.simulate.shards == 1 else f"simulate-{shard}",
+                step="simulate",
+                record=record,
+                recipe={"family": spec.family, "source": {"simulate": simulate}, "shard": shard},
+            )
+            for shard in range(source.simulate.shards)
+        ]
+    whole = source.to_dict()
+    return [
+        PlannedStep(
+            name="fetch",
+            step="fetch",
+            record=record,
+            # What was asked for by name and hash; where it lies is no part of what it is.
+            recipe={"source": {k: whole[k] for k in ("pattern", "sha256", "md5") if k in whole}},
+            options={"source": {**whole, "family": spec.family}},
+        )
+    ]
+
+
+def run_steps(run: TrainingRun, dataset: Dataset | RegisteredDataset) -> list[PlannedStep]:
+    """cache -> train, stage by stage -> evaluate -> analyze -> publish, train and evaluate for each seed."""
+    spec, record = run.spec, record_of(run)
+    if isinstance(dataset, Dataset):
+        family, converted, validated = dataset.spec.family, "convert", "validate"
+    else:
+        family, converted, validated = dataset.family, dataset.converted, dataset.validated
+    cache = PlannedStep(
+        name="cache", step="cache", record=record, inputs={"data": converted, "splits": validated}
+    )
+    evaluation = {k: v for k, v in spec.evaluation.to_dict().items() if k not in ("gates", "seeds")}
+    steps, evaluations = [cache], []
+    for nth in range(spec.evaluation.seeds):
+        suffix = f"-seed{nth}" if nth else ""
+        trained = train_steps(run, family, seed=spec.seed + nth, suffix=suffix)
+        steps += trained
+        evaluations.append(
+            PlannedStep(
+                name=f"evaluate{suffix}",
+                step="evaluate",
+                record=record,
+                recipe={"evaluation": evaluation},
+                options={"threads": spec.threads},
+                inputs={"data": "cache", "model": trained[-1].name},
+            )
+        )
+    model = evaluations[0].inputs["model"]
+    analyze = PlannedStep(
+        name="analyze",
+        step="analyze",
+        record=record,
+        recipe={"analysis": spec.analysis.to_dict()},
+        inputs={"evaluation": "evaluate", "model": model, "data": "cache", "splits": validated},
+    )
+    publish = PlannedStep(
+        name="publish",
+        step="publish",
+        record=record,
+        options={"gates": [gate.to_dict() for gate in spec.evaluation.gates]},
+        inputs={step.name: step.name for step in (*steps, *evaluations, analyze)},
+    )
+    return [*steps, *evaluations, analyze, publish]
+
+
+def train_steps(run: TrainingRun, family: str, *, seed: int, suffix: str) -> list[PlannedStep]:
+    """One ``train`` for each stage; after a codec, ``encode`` makes what later stages train on."""
+    record, steady = record_of(run), family_of(family).steady
+    steps: list[PlannedStep] = []
+    inputs = {"data": "cache"}
+    for stage in run.spec.stages:
+        train = PlannedStep(
+            name=f"train-{stage.name}{suffix}",
+            step="train",
+            record=record,
+            recipe={
+                "stages": {
+                    stage.name: {"config": stage_config(stage, steady=steady), "processes": stage.processes}
+                },
+                "seed": seed,
+            },
+            options={
+                "stage": stage.name,
+                "threads": run.spec.threads,
+                "checkpoint": stage.checkpoint.to_dict(),
+                "tracking": run.spec.tracking.to_dict(),
+            },
+            inputs=inputs,
+            timeout_seconds=stage.timeout_seconds,
+        )
+        steps.append(train)
+        if stage.name == "codec":
+            encode = PlannedStep(
+                name=f"encode{suffix}",
+                step="encode",
+                record=record,
+                options={"threads": run.spec.threads},
+                inputs={"data": "cache", "codec": train.name},
+            )
+            steps.append(encode)
+            inputs = {"data": "cache", "codec": train.name, "latents": encode.name}
+    return steps
+
+
+def stage_config(stage: Stage, *, steady: bool) -> dict[str, Any]:
+    """The stage's config, checked, with every default and ``default`` itself written out."""
+    try:
+        config = STAGES[stage.name].model_validate(stage.config)
+    except ValueError as error:
+        raise InvalidSpec(
+            "a stage's config is not valid", where=f"spec.stages[{stage.name}].config", found=error
+        ) from error
+    resolved = config.resolved(steady=steady) if hasattr(config, "resolved") else config
+    return resolved.to_dict()
