@@ -37,7 +37,7 @@ def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     elif isinstance(value, list) and value:
         for index, item in enumerate(value):
             yield from flatten(item, f"{path}[{index}]")
-    else:
+    elif path:
         yield path, value
 
 

@@ -1,13 +1,20 @@
-"""Where a resource keeps its mutable record, and what identifies it on a laptop."""
+"""Where a resource keeps its mutable record, what identifies it on a laptop, and how to find it."""
 
 from __future__ import annotations
 
+import json
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ups_core.errors import NotFound
+from ups_core.store import RunRecord, Store, references_in
 
 if TYPE_CHECKING:
     from ups_core.api import Dataset, TrainingRun
 
+#: The resource with its status, in its record.
+RUN = "run.json"
 #: Folder of each kind under ``runs/<namespace>/``: the short names of ``kubectl``.
 FOLDERS = {"TrainingRun": "tr", "Dataset": "ds"}
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "ups.dev")
@@ -22,3 +29,57 @@ def record_of(resource: Dataset | TrainingRun) -> str:
     meta = resource.metadata
     uid = meta.uid or str(uuid.uuid5(_NAMESPACE, f"{resource.kind}/{meta.name}"))
     return f"runs/{meta.namespace}/{FOLDERS[resource.kind]}/{meta.name}/{uid}"
+
+
+def resources(store: Store, kind: str, namespace: str) -> Iterator[tuple[RunRecord, dict[str, Any]]]:
+    """Every resource of a kind that has a record, in order of name."""
+    for entry in sorted(store.list(f"runs/{namespace}/{FOLDERS[kind]}/")):
+        if entry.path.endswith(f"/{RUN}") and entry.path.count("/") == 5:
+            record = RunRecord(store, entry.path.removesuffix(f"/{RUN}"))
+            yield record, record.read_json(RUN)
+
+
+def find_run(
+    store: Store, name: str, *, namespace: str = "default", kind: str = "TrainingRun"
+) -> tuple[RunRecord, dict[str, Any]]:
+    """The record and the resource of one run; of several uids under one name, the latest started.
+
+    Raises :class:`NotFound` (5) and says what there is.
+    """
+    known = list(resources(store, kind, namespace))
+    mine = [item for item in known if item[1]["metadata"]["name"] == name]
+    if not mine:
+        names = ", ".join(resource["metadata"]["name"] for _, resource in known) or "none"
+        raise NotFound(
+            f"there is no {kind} {name}",
+            where=f"{store.uri}, namespace {namespace}",
+            expected=names,
+            fix="ups status",
+        )
+    return max(mine, key=lambda item: item[1].get("status", {}).get("startTime") or "")
+
+
+def artifact(resource: dict[str, Any], prefix: str) -> str:
+    """URI of the published object of a run's last step whose name begins with ``prefix``."""
+    found = [
+        a["uri"] for a in resource.get("status", {}).get("artifacts", []) if a["name"].startswith(prefix)
+    ]
+    if not found:
+        name = resource["metadata"]["name"]
+        raise NotFound(f"run {name} has no {prefix} object", fix=f"ups status {name}")
+    return found[-1]
+
+
+def reached(store: Store) -> set[str]:
+    """Objects that a kept run, or one that is not finished, leads to: what ``gc`` must leave."""
+    found: set[str] = set()
+    for entry in store.list("runs/"):
+        if not entry.path.endswith(f"/{RUN}"):
+            continue
+        record = RunRecord(store, entry.path.removesuffix(f"/{RUN}"))
+        resource = record.read_json(RUN)
+        if resource["status"].get("phase") not in ("Succeeded", "Ready", "Failed"):
+            found |= references_in(json.dumps(record.read_json("plan.json", {})))
+        if resource["spec"].get("artifacts", {}).get("retention") != "Collect":
+            found |= references_in(json.dumps(resource))
+    return found

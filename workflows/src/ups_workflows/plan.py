@@ -13,6 +13,7 @@ from typing import Any
 from ups_core.api import Dataset, TrainingRun
 from ups_core.api.dataset import DatasetSpec
 from ups_core.api.stages import STAGES
+from ups_core.api.templates import expanded
 from ups_core.api.trainingrun import Stage
 from ups_core.data.families import family as family_of
 from ups_core.errors import InvalidSpec
@@ -66,8 +67,10 @@ class RegisteredDataset:
     validated: str
 
 
-def plan(run: TrainingRun | None, dataset: Dataset | RegisteredDataset) -> Plan:
+def plan(run: TrainingRun | None, dataset: Dataset | RegisteredDataset, initial: str | None = None) -> Plan:
     """The steps of a dataset, and of a training run on it if there is one.
+
+    ``initial`` is the published model that ``spec.resumeFrom`` stands for; the first stage starts from it.
 
     >>> from ups_core.api import Dataset
     >>> spec = {"family": "burgers1d", "source": {"simulate": {"samples": 8}}}
@@ -77,7 +80,7 @@ def plan(run: TrainingRun | None, dataset: Dataset | RegisteredDataset) -> Plan:
     """
     steps = list(dataset_steps(dataset)) if isinstance(dataset, Dataset) else []
     if run is not None:
-        steps += run_steps(run, dataset)
+        steps += run_steps(expanded(run), dataset, initial)
     return Plan(tuple(steps))
 
 
@@ -147,7 +150,9 @@ def raw_steps(spec: DatasetSpec, record: str) -> list[PlannedStep]:
     ]
 
 
-def run_steps(run: TrainingRun, dataset: Dataset | RegisteredDataset) -> list[PlannedStep]:
+def run_steps(
+    run: TrainingRun, dataset: Dataset | RegisteredDataset, initial: str | None
+) -> list[PlannedStep]:
     """cache -> train, stage by stage -> evaluate -> analyze -> publish, train and evaluate for each seed."""
     spec, record = run.spec, record_of(run)
     if isinstance(dataset, Dataset):
@@ -161,7 +166,7 @@ def run_steps(run: TrainingRun, dataset: Dataset | RegisteredDataset) -> list[Pl
     steps, evaluations = [cache], []
     for nth in range(spec.evaluation.seeds):
         suffix = f"-seed{nth}" if nth else ""
-        trained = train_steps(run, family, seed=spec.seed + nth, suffix=suffix)
+        trained = train_steps(run, family, initial, seed=spec.seed + nth, suffix=suffix)
         steps += trained
         evaluations.append(
             PlannedStep(
@@ -191,12 +196,15 @@ def run_steps(run: TrainingRun, dataset: Dataset | RegisteredDataset) -> list[Pl
     return [*steps, *evaluations, analyze, publish]
 
 
-def train_steps(run: TrainingRun, family: str, *, seed: int, suffix: str) -> list[PlannedStep]:
+def train_steps(
+    run: TrainingRun, family: str, initial: str | None, *, seed: int, suffix: str
+) -> list[PlannedStep]:
     """One ``train`` for each stage; after a codec, ``encode`` makes what later stages train on."""
     record, steady = record_of(run), family_of(family).steady
     steps: list[PlannedStep] = []
     inputs = {"data": "cache"}
     for stage in run.spec.stages:
+        first = {"resume": initial} if initial and not steps else {}
         train = PlannedStep(
             name=f"train-{stage.name}{suffix}",
             step="train",
@@ -213,7 +221,7 @@ def train_steps(run: TrainingRun, family: str, *, seed: int, suffix: str) -> lis
                 "checkpoint": stage.checkpoint.to_dict(),
                 "tracking": run.spec.tracking.to_dict(),
             },
-            inputs=inputs,
+            inputs={**inputs, **first},
             timeout_seconds=stage.timeout_seconds,
         )
         steps.append(train)

@@ -187,6 +187,7 @@ class _Document:
             return None, [self.finding(("apiVersion",), "unknown version", found=str(version), fix=fix)]
         for override in overrides:
             values = set_path(values, override)
+        values = anchored(values, Path(self.file).parent)
         model, findings, resource = KINDS[kind], [], None
         try:
             resource = model.model_validate(values)
@@ -286,6 +287,20 @@ def dotted(path: Path_) -> str:
     """``("spec", "stages", 0, "name")`` as ``spec.stages[0].name``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
+
+
+def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A relative ``source.uri`` counts from the folder of the file that says it."""
+    spec = values.get("spec")
+    if not isinstance(spec, dict):
+        return values
+    if isinstance(spec.get("dataset"), dict):
+        return {**values, "spec": {**spec, "dataset": anchored({"spec": spec["dataset"]}, folder)["spec"]}}
+    source = spec.get("source")
+    uri = source.get("uri") if isinstance(source, dict) else None
+    if not isinstance(uri, str) or "://" in uri:
+        return values
+    return {**values, "spec": {**spec, "source": {**source, "uri": str((folder / uri).resolve())}}}
 
 
 def _plain(node: yaml.Node) -> Any:

@@ -63,12 +63,15 @@ class OperatorConfig(Training):
 
     architecture: Literal["default"] | Architecture = "default"
     """`default` (the best measured for this kind of problem), a name, or a name with its fields."""
-    loss: Literal["l2", "h1"] = "l2"
-    """Relative L2 norm of the error, or relative H1 norm (error and its gradient)."""
+    loss: Literal["default", "l2", "h1"] = "default"
+    """Relative L2 norm of the error, or relative H1 norm (error and its gradient). `default`: `l2` for
+    transient problems, `h1` for steady ones."""
     noise: Annotated[float, Field(ge=0)] = 0.01
     """Largest relative standard deviation of the mean-free noise on input states (transient only)."""
     augment: bool = True
     """Transform training samples by the family's exact symmetries."""
+    test_time_augmentation: bool = True
+    """Solve all images of an input under these symmetries and take the mean (steady only)."""
 
     @field_validator("architecture", mode="before")
     @classmethod
@@ -76,10 +79,13 @@ class OperatorConfig(Training):
         return {"name": value} if isinstance(value, str) and value in ARCHITECTURES else value
 
     def resolved(self, *, steady: bool) -> OperatorConfig:
-        """The same config with ``default`` replaced by the architecture it stands for."""
-        if self.architecture != "default":
-            return self
-        return self.model_copy(update={"architecture": default_architecture(steady=steady)})
+        """The same config with every ``default`` replaced by what it stands for."""
+        update: dict[str, Any] = {}
+        if self.architecture == "default":
+            update["architecture"] = default_architecture(steady=steady)
+        if self.loss == "default":
+            update["loss"] = "h1" if steady else "l2"
+        return self.model_copy(update=update)
 
 
 class CodecConfig(Training):

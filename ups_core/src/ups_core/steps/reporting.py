@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ups_core.steps import STEPS
+
 if TYPE_CHECKING:
     from ups_core.steps.context import StepSpec
     from ups_core.store import RunRecord
@@ -19,18 +21,26 @@ INTERVAL = 10.0
 
 
 class Reporter:
-    """Progress to ``$ARGO_PROGRESS_FILE`` as ``N/100``, to the local engine as JSON lines on stderr
-    where ``UPS_PROGRESS=json``, and else one plain line an interval; begin and end as events.
+    """Progress, logs, and the begin and end of a step as events.
+
+    Progress goes to ``$ARGO_PROGRESS_FILE`` as ``N/100``; to the local engine as JSON lines on standard
+    error, where ``UPS_PROGRESS=json``; and else as one plain line an interval.
     """
 
     def __init__(self, record: RunRecord, spec: StepSpec) -> None:
         self._events = record.writer("events", spec.name, spec.attempt, spec.shard)
+        self._logs = record.writer("logs", spec.name, spec.attempt, spec.shard)
         self._name = spec.name
+        self._logging = STEPS[spec.step].version > 0
         self._file = os.environ.get("ARGO_PROGRESS_FILE")
         self._json = os.environ.get("UPS_PROGRESS") == "json"
         self._next = 0.0
 
     def __enter__(self) -> Self:
+        if self._logging:  # the steps that always run are quick, and loading a logger is not
+            from ups_core.steps.logs import configure
+
+            configure(self._logs, self._name)
         self._event("started")
         return self
 
@@ -42,6 +52,7 @@ class Reporter:
         else:
             self._event("stopped", error=type(error).__name__, message=str(error)[:2000])
         self._events.close()
+        self._logs.close()
 
     def progress(self, done: int, total: int, text: str = "") -> None:
         """Report that ``done`` of ``total`` is done; cheap enough to be called every step."""

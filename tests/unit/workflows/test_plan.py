@@ -1,0 +1,122 @@
+"""The plan: its steps, and which edit changes which key."""
+
+from __future__ import annotations
+
+import pytest
+
+from ups_core.api import Dataset, TrainingRun
+from ups_core.api.load import parse
+from ups_core.api.templates import template_text
+from ups_core.errors import InvalidSpec
+from ups_core.steps import STEPS
+from ups_core.steps.resolve import with_keys
+from ups_workflows.plan import Plan, RegisteredDataset, plan
+
+
+def resources(*overrides: str) -> tuple[TrainingRun, Dataset]:
+    loaded, findings = parse(template_text("burgers1d"), "quickstart.yaml", overrides)
+    assert findings == []
+    return next(iter(loaded.runs.values())), next(iter(loaded.datasets.values()))
+
+
+def keys_of(the_plan: Plan) -> dict[str, str | None]:
+    keyed = with_keys([step.to_dict() for step in the_plan.steps], {}, {})
+    return {name: step["key"] for name, step in keyed.items()}
+
+
+BASE = keys_of(plan(*resources()))
+ALL = {name for name, key in BASE.items() if key}
+LEARNED = {"train-operator", "evaluate", "analyze"}
+
+#: An edit, and the steps whose keys it changes.
+EDITS = [
+    ("dataset.spec.source.simulate.params.nu=0.02", ALL),
+    ("dataset.spec.source.simulate.seed=1", ALL),
+    ("dataset.spec.convert.stride.x=4", ALL - {"simulate"}),
+    ("dataset.spec.seed=1", ALL - {"simulate", "convert"}),
+    ("dataset.spec.splits.val=11", ALL - {"simulate", "convert"}),
+    ("spec.stages.operator.config.lr=0.0005", LEARNED),
+    ("spec.seed=1", LEARNED),
+    ("spec.evaluation.rollout.steps=20", {"evaluate", "analyze"}),
+    ("spec.analysis.samples=1", {"analyze"}),
+    # A number of another spelling, a default written out, and what changes no result:
+    ("spec.stages.operator.config.steps=1500", set()),
+    ("spec.stages.operator.config.batchSize=32", set()),
+    ("spec.stages.operator.config.architecture=conv", set()),
+    ("spec.evaluation.gates=[{metric: rollout.nrmse, max: 1}]", set()),
+    ("spec.threads=2", set()),
+    ("spec.budget.usd=10", set()),
+    ("spec.tracking.wandb.mode=offline", set()),
+    ("spec.stages.operator.checkpoint.intervalSeconds=5", set()),
+    ("spec.stages.operator.timeoutSeconds=900", set()),
+    ("spec.artifacts.store=s3://bucket/x", set()),
+    ("spec.codeRevision=abc", set()),
+    ("dataset.spec.version=v2", set()),
+]
+
+
+@pytest.mark.parametrize(("edit", "changed"), EDITS, ids=[edit for edit, _ in EDITS])
+def test_an_edit_changes_the_keys_of_what_reads_it(edit, changed):
+    run, dataset = resources(edit) if "artifacts" not in edit else resources(edit, f"dataset.{edit}")
+    keys = keys_of(plan(run, dataset))
+    assert {name for name in ALL if keys[name] != BASE[name]} == changed
+
+
+def test_comments_and_names_change_no_key():
+    text = "# another comment\n" + template_text("burgers1d").replace("burgers-demo", "other")
+    loaded, findings = parse(text, "x.yaml")
+    assert findings == []
+    assert keys_of(plan(loaded.runs["other"], loaded.datasets["other"])) == BASE
+
+
+def test_steps_come_after_what_they_take():
+    run, dataset = resources("spec.evaluation.seeds=3")
+    seen: set[str] = set()
+    for step in plan(run, dataset).steps:
+        assert set(step.inputs.values()) <= seen
+        assert step.step in STEPS
+        seen.add(step.name)
+
+
+def test_a_codec_comes_before_what_is_trained_on_its_latents():
+    run, dataset = resources(
+        "spec.stages=[{name: codec, config: {steps: 3}}, {name: operator, config: {steps: 3}}]"
+    )
+    steps = {step.name: step for step in plan(run, dataset).steps}
+    assert steps["encode"].inputs == {"data": "cache", "codec": "train-codec"}
+    assert steps["train-operator"].inputs == {"data": "cache", "codec": "train-codec", "latents": "encode"}
+    assert steps["evaluate"].inputs["model"] == "train-operator"
+
+
+def test_seeds_make_chains_of_their_own():
+    run, dataset = resources("spec.evaluation.seeds=2")
+    steps = {step.name: step for step in plan(run, dataset).steps}
+    assert [steps[n].recipe["seed"] for n in ("train-operator", "train-operator-seed1")] == [0, 1]
+    assert steps["evaluate-seed1"].inputs["model"] == "train-operator-seed1"
+    # The first chain's keys are those of a run with one seed: adding seeds repeats no work.
+    assert {n: k for n, k in keys_of(plan(run, dataset)).items() if n in BASE} == BASE
+
+
+def test_shards_are_steps_of_their_own():
+    run, dataset = resources("dataset.spec.source.simulate.shards=3")
+    steps = plan(run, dataset).steps
+    assert [s.name for s in steps if s.step == "simulate"] == ["simulate-0", "simulate-1", "simulate-2"]
+    assert plan(run, dataset)["convert"].inputs == {f"raw-{i}": f"simulate-{i}" for i in range(3)}
+
+
+def test_a_registered_dataset_gives_the_same_keys_as_its_plan():
+    run, dataset = resources()
+    entry = RegisteredDataset(
+        "burgers1d", f"objects/convert/{BASE['convert']}", f"objects/validate/{BASE['validate']}"
+    )
+    keys = keys_of(plan(run, entry))
+    assert keys == {name: BASE[name] for name in keys}
+    assert "simulate" not in keys
+
+
+def test_the_plan_refuses_a_config_that_is_not_valid():
+    run, dataset = resources()
+    stage = run.spec.stages[0].model_copy(update={"config": {"lr": 1.0}})
+    spec = run.spec.model_copy(update={"stages": [stage]})
+    with pytest.raises(InvalidSpec, match="config"):
+        plan(run.model_copy(update={"spec": spec}), dataset)

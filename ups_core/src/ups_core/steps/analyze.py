@@ -1,0 +1,41 @@
+"""``analyze``: from the numbers of an evaluation to a report that can be shown."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+
+from ups_core.analyze.report import Material, render
+from ups_core.data.families import family as family_named
+from ups_core.steps.context import StepContext
+
+
+def run(ctx: StepContext) -> dict[str, Any]:
+    """Publishes ``report.html`` and ``report.md``, with places left for what belongs to a run."""
+    evaluation, model, splits = (ctx.inputs[role] for role in ("evaluation", "model", "splits"))
+    dataset = ctx.inputs["data"].json("dataset.json")
+    with np.load(io.BytesIO(evaluation.read("fields.npz"))) as fields:
+        arrays = {name: fields[name] for name in fields.files}
+    material = Material(
+        metrics=evaluation.json("metrics.json"),
+        evaluation=evaluation.json("evaluation.json"),
+        over_time=evaluation.json("over_time.json"),
+        spectra=evaluation.json("spectra.json"),
+        per_sample=evaluation.read("per_sample.csv").decode(),
+        fields=arrays,
+        model=model.json("model.json"),
+        model_recipe=model.manifest.recipe,
+        curve=[json.loads(line) for line in model.read("curve.jsonl").decode().splitlines()],
+        dataset=dataset,
+        described=splits.json("dataset.json"),
+        validated=splits.json("report.json"),
+        provenance=[[role, o.manifest.key, o.digest] for role, o in sorted(ctx.inputs.items())],
+        reference=family_named(dataset["family"]).reference,
+    )
+    files = render(material, ctx.recipe["analysis"]["samples"])
+    for name, content in files.items():
+        (ctx.out / name).write_text(content, encoding="utf-8")
+    return {"bytes": {name: len(content.encode()) for name, content in files.items()}}

@@ -1,0 +1,69 @@
+"""``cache``: the splits as memory-mapped arrays, and the statistics that training normalises by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ups_core.data.cache import normaliser, write_split
+from ups_core.data.canonical import read_json, write_json
+from ups_core.data.families import family as family_of
+from ups_core.errors import DataInvalid
+from ups_core.steps.context import StepContext
+from ups_core.store import sha256_file
+
+RECIPE_VERSION = 1
+
+
+def run(ctx: StepContext) -> dict[str, Any]:
+    """Publishes ``dataset.json``, ``normaliser.json`` and one folder of ``.npy`` files for each split."""
+    validated, folder = ctx.inputs["splits"], ctx.inputs["data"].folder(ctx.work)
+    described, splits = validated.json("dataset.json"), validated.json("splits.json")
+    family, index = family_of(described["family"]), read_json(folder / "index.json")
+    shapes = {entry["name"]: entry["arrays"]["u"]["shape"][1:] for entry in index["files"]}
+    per_sample = 4 * (2 if family.inputs else 1)
+    total = sum(
+        per_sample * int(np.prod(shapes[part["file"]])) * len(part["indices"])
+        for parts in splits.values()
+        for part in parts
+    )
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        ctx.progress(done, max(total, done), "cache")
+
+    written = {
+        name: write_split(folder, index, parts, family, ctx.out / name, advance)
+        for name, parts in splits.items()
+    }
+    dt = _one_time_step({name: facts.pop("dt") for name, facts in written.items()})
+    write_json(ctx.out / "normaliser.json", normaliser(ctx.out / "train", family))
+    keep = ("family", "kind", "steady", "space", "fields", "inputs", "parameters", "boundary")
+    dataset = {
+        **{name: described[name] for name in keep},
+        "dt": dt,
+        "splits": written,
+        "normaliser_sha256": sha256_file(ctx.out / "normaliser.json"),
+    }
+    write_json(ctx.out / "dataset.json", dataset)
+    return {"splits": {name: facts["samples"] for name, facts in written.items()}}
+
+
+def _one_time_step(steps: dict[str, float | None]) -> float | None:
+    """A surrogate advances by one frame, whatever that is: it must be the same in every split."""
+    first = next(iter(steps))
+    for name, dt in steps.items():
+        if (dt is None) != (steps[first] is None) or (
+            dt and not np.isclose(dt, steps[first] or 0, rtol=1e-3)
+        ):
+            raise DataInvalid(
+                "two splits advance by different time steps",
+                where=f"spec.splits.{name}",
+                found=f"{name} {dt}, {first} {steps[first]}",
+                expected="one time step",
+                fix="convert files of different time steps as two data sets",
+            )
+    return steps[first]

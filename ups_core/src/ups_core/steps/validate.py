@@ -1,0 +1,124 @@
+"""``validate``: refuse what is not physics, and deal the initial states out to the splits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ups_core.data.canonical import open_arrays, read_json, write_json
+from ups_core.data.families import family as family_of
+from ups_core.data.families.base import Family
+from ups_core.data.splits import Sample, Splits, shared_states, split
+from ups_core.data.validate import Findings, check_file, parameter_values
+from ups_core.errors import DataInvalid
+from ups_core.steps.context import StepContext
+
+RECIPE_VERSION = 1
+
+
+def run(ctx: StepContext) -> dict[str, Any]:
+    """Publishes ``report.json``, ``splits.json`` and ``dataset.json`` of the converted data ``data``."""
+    family = family_of(ctx.recipe["family"])
+    folder = ctx.inputs["data"].folder(ctx.work)
+    index, states = read_json(folder / "index.json"), read_json(folder / "states.json")
+    if index["family"] != family.name:
+        raise DataInvalid(
+            "the converted data are of another family",
+            found=index["family"],
+            expected=family.name,
+            fix="convert again",
+        )
+    findings, files, samples = Findings(), {}, []
+    total = sum(_size(entry) for entry in index["files"])
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        ctx.progress(done, max(total, done), "validate")
+
+    for entry in index["files"]:
+        files[entry["name"]] = check_file(
+            folder, entry, family, ctx.recipe.get("validation", {}), findings, advance
+        )
+        with open_arrays(folder, entry) as arrays:
+            parameters = parameter_values(arrays, entry, family)
+        samples += [
+            Sample(
+                entry["name"],
+                entry["source"],
+                i,
+                state,
+                {name: float(v[i]) for name, v in parameters.items()},
+            )
+            for i, state in enumerate(states[entry["name"]])
+        ]
+    findings.raise_if_any()
+    splits = split(samples, ctx.recipe["splits"], ctx.recipe.get("seed", 0))
+    if shared := shared_states(splits.samples):  # a bug of ours, but one that must never be trained on
+        raise DataInvalid("splits share initial states", found=sorted(shared), expected="none")
+    report = {
+        "files": files,
+        "splits": {
+            name: {
+                "samples": len(each),
+                "states": len({sample.state for sample in each}),
+                "dropped": splits.dropped[name],
+            }
+            for name, each in splits.samples.items()
+        },
+        "initial_states": len({sample.state for sample in samples}),
+        "shared_initial_states": 0,
+    }
+    write_json(ctx.out / "report.json", report)
+    write_json(ctx.out / "splits.json", splits.to_json())
+    described = describe(family, index, splits)
+    write_json(ctx.out / "dataset.json", described)
+    return {"samples": len(samples), "splits": {name: len(each) for name, each in splits.samples.items()}}
+
+
+def describe(family: Family, index: dict[str, Any], splits: Splits) -> dict[str, Any]:
+    """``dataset.json``: what the data set is, in one small file."""
+    entries = {entry["name"]: entry for entry in index["files"]}
+
+    def of_split(samples: list[Sample]) -> dict[str, Any]:
+        shapes = {tuple(entries[sample.file]["arrays"]["u"]["shape"][1:]) for sample in samples}
+        values = {
+            name: np.unique([sample.parameters[name] for sample in samples]).tolist()
+            for name in family.parameters
+        }
+        return {
+            "samples": len(samples),
+            "shapes": sorted(map(list, shapes)),
+            "parameters": {
+                name: each if len(each) <= 32 else [each[0], each[-1]] for name, each in values.items()
+            },
+            "files": sorted({entries[sample.file]["source"] for sample in samples}),
+        }
+
+    return {
+        "family": family.name,
+        "title": family.title,
+        "kind": family.kind,
+        "steady": family.steady,
+        "space": family.space,
+        "fields": [{"name": f.name, "unit": f.unit, "label": f.label} for f in family.fields],
+        "inputs": [{"name": f.name, "unit": f.unit, "label": f.label} for f in family.inputs],
+        "parameters": list(family.parameters),
+        "boundary": dict(family.boundary),
+        "files": [
+            {"name": e["name"], "source": e["source"], "samples": e["samples"], "arrays": e["arrays"]}
+            for e in index["files"]
+        ],
+        "splits": {name: of_split(samples) for name, samples in splits.samples.items()},
+        "dropped": dict(splits.dropped),
+    }
+
+
+def _size(entry: dict[str, Any]) -> int:
+    return sum(
+        int(np.prod(entry["arrays"][key]["shape"])) * np.dtype(entry["arrays"][key]["dtype"]).itemsize
+        for key in ("a", "u")
+        if key in entry["arrays"]
+    )

@@ -1,0 +1,1 @@
+"""Engines run a plan: ``local`` as processes of this machine."""

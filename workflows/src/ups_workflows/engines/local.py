@@ -1,0 +1,222 @@
+"""The local engine: every step of a plan as a process of its own, on this machine.
+
+It starts ``ups-step`` exactly as a container would, so a laptop and a cluster differ in who starts
+the steps and in nothing that they compute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ups_core.api.common import EnvVar
+from ups_core.steps.context import StepSpec
+from ups_core.steps.resolve import PLAN
+from ups_core.store import RunRecord, Store
+from ups_workflows.outcome import Failure, failure_of
+from ups_workflows.plan import Plan
+
+#: Seconds a step has to save its state after SIGTERM: the grace that its pod would have.
+GRACE = 60.0
+
+
+class Listener(Protocol):
+    """What wants to know how a plan proceeds; the command draws bars from it."""
+
+    def planned(self, steps: Mapping[str, Mapping[str, Any]]) -> None: ...
+    def started(self, name: str) -> None: ...
+    def progress(self, name: str, percent: int, text: str) -> None: ...
+    def said(self, name: str, line: str) -> None: ...
+    def finished(self, name: str, result: Mapping[str, Any]) -> None: ...
+    def failed(self, failure: Failure) -> None: ...
+
+
+@dataclass
+class Attempt:
+    """What one attempt did: the resolved steps, the result of each that ended, the first failure."""
+
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failure: Failure | None = None
+
+
+@dataclass
+class LocalEngine:
+    """Runs plans on one machine.
+
+    ``work`` is a scratch folder that nobody else uses; ``lock_fds`` are inherited by every step, so
+    that the lock on a run is held until the last process that writes to it is gone.
+    """
+
+    store: Store
+    work: Path
+    listener: Listener
+    env: tuple[EnvVar, ...] = ()
+    threads: int | None = None
+    lock_fds: tuple[int, ...] = ()
+    stopping: bool = False
+    _running: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+
+    async def attempt(
+        self,
+        plan: Plan,
+        *,
+        number: int,
+        salts: Mapping[str, str],
+        facts: Mapping[str, Any],
+        only: frozenset[str] | None,
+    ) -> Attempt:
+        """Resolve the plan and run what must run. ``only`` narrows it to some steps, given by name."""
+        done = Attempt()
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(parents=True)
+        options = {"steps": [step.to_dict() for step in plan.steps], "salts": dict(salts)}
+        resolve = StepSpec(
+            step="resolve", name="resolve", record=plan.steps[-1].record, options=options, attempt=number
+        )
+        result, failure = await self._run(resolve, None)
+        if result is None:
+            done.failure = failure
+            return done
+        for record in {step.record for step in plan.steps}:
+            done.steps |= RunRecord(self.store, record).read_json(PLAN)["steps"]
+        done.steps = {step.name: done.steps[step.name] for step in plan.steps}
+        if only is not None:
+            done.steps = {name: step for name, step in done.steps.items() if name in only}
+        self.listener.planned(done.steps)
+        await self._run_steps(plan, done, number, facts)
+        return done
+
+    def stop(self) -> None:
+        """Ask every running step to save its state and end; no further step is started."""
+        self.stopping = True
+        for process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+
+    async def _run_steps(self, plan: Plan, done: Attempt, number: int, facts: Mapping[str, Any]) -> None:
+        """Start each step when all that it takes is there; training takes all cores, the rest one."""
+        cores = os.cpu_count() or 1
+        waiting = {name: step for name, step in done.steps.items() if step["state"] == "runs"}
+        tasks: dict[asyncio.Task[tuple[dict[str, Any] | None, Failure | None]], tuple[str, int]] = {}
+        states = {name: {"state": s["state"], "reason": s["reason"]} for name, s in done.steps.items()}
+        while True:
+            busy = sum(slots for _, slots in tasks.values())
+            for name, step in list(waiting.items()):
+                slots = min(cores, self.threads or cores) if step["step"] == "train" else 1
+                blocked = any(g in waiting or g in {n for n, _ in tasks.values()} for g in step["givers"])
+                if self.stopping or done.failure or blocked or (busy and busy + slots > cores):
+                    continue
+                spec = StepSpec(
+                    step=step["step"],
+                    name=name,
+                    record=step["record"],
+                    key=step["key"],
+                    recipe=step["recipe"],
+                    options={**step["options"], "facts": dict(facts), "states": states}
+                    if step["step"] == "publish"
+                    else step["options"],
+                    inputs=step["inputs"],
+                    attempt=number,
+                )
+                del waiting[name]
+                busy += slots
+                tasks[asyncio.create_task(self._run(spec, plan[name].timeout_seconds))] = (name, slots)
+            if not tasks:
+                return
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                name, _ = tasks.pop(task)
+                result, failure = task.result()
+                if result is not None:
+                    done.results[name] = result
+                elif done.failure is None:
+                    done.failure = failure
+
+    async def _run(
+        self, spec: StepSpec, timeout: float | None
+    ) -> tuple[dict[str, Any] | None, Failure | None]:
+        """One process. Its result, or how it failed."""
+        folder = self.work / spec.name
+        folder.mkdir()
+        (folder / "spec.json").write_text(json.dumps(spec.to_dict()))
+        command = [sys.executable, "-m", "ups_core.steps", spec.step, "--spec", f"@{folder / 'spec.json'}"]
+        command += ["--store", self.store.uri, "--work", str(folder), "--result", str(folder / "result.json")]
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,  # held open: its end tells the step that we are gone
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=self._environment(),
+            pass_fds=self.lock_fds,
+            start_new_session=True,  # a Ctrl-C reaches us alone, and we stop the steps in order
+            limit=1 << 20,
+        )
+        self._running[spec.name] = process
+        self.listener.started(spec.name)
+        listening = asyncio.create_task(self._listen(spec.name, process))
+        timed_out = False
+        try:
+            await asyncio.wait_for(process.wait(), timeout)
+        except TimeoutError:
+            timed_out = True
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), GRACE)
+            except TimeoutError:
+                process.send_signal(signal.SIGKILL)
+                await process.wait()
+        finally:
+            del self._running[spec.name]
+        await listening
+        code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+        result = _read_result(folder / "result.json")
+        if timed_out:
+            message = f"did not end within spec.stages[].timeoutSeconds = {timeout:g}"
+            failure = Failure(spec.name, 7, "DeadlineExceeded", message)
+        elif code == 0 and result is not None:
+            self.listener.finished(spec.name, result)
+            return result, None
+        else:
+            failure = failure_of(spec.name, code or 1, result)
+        self.listener.failed(failure)
+        return None, failure
+
+    async def _listen(self, name: str, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None
+        async for raw in process.stderr:
+            line = raw.decode(errors="replace").rstrip()
+            if line.startswith('{"progress"'):
+                told = json.loads(line)
+                self.listener.progress(name, told["progress"], told["text"])
+            elif line:
+                self.listener.said(name, line)
+
+    def _environment(self) -> dict[str, str]:
+        # One BLAS thread for each training thread; the count is part of what makes results agree.
+        threads = str(self.threads or os.cpu_count() or 1)
+        return {
+            **os.environ,
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+            "UPS_PROGRESS": "json",
+            "UPS_STOP_WITH_PARENT": "1",
+            **{variable.name: variable.value for variable in self.env},
+        }
+
+
+def _read_result(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None  # killed before or while it wrote it: the exit code says the rest
