@@ -20,8 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
-from torch import nn
 
 from ups_core.api.stages import STAGES, CodecConfig, OperatorConfig, Training
 from ups_core.data.families import family
@@ -30,7 +28,7 @@ from ups_core.evaluate.metrics import mean_defined, nrmse
 from ups_core.models.problem import Problem
 from ups_core.steps.context import StepContext
 from ups_core.train import published
-from ups_core.train.checkpoint import Checkpoints, check_shapes, shapes_of
+from ups_core.train.checkpoint import Checkpoints
 from ups_core.train.data import Split
 from ups_core.train.loop import Fitted, fit
 from ups_core.train.normaliser import Normaliser
@@ -49,7 +47,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
     prepared = prepare(ctx, stage, config)
     task, facts = prepared.task, prepared.facts
     if "resume" in ctx.inputs:
-        start_from(task.model, ctx.inputs["resume"].folder(ctx.work))
+        published.load_weights(task.model, ctx.inputs["resume"].folder(ctx.work) / "model.safetensors")
     saving = ctx.options.get("checkpoint", {})
     checkpoints = Checkpoints(
         ctx.store, ctx.record.path(f"checkpoints/{ctx.spec.key}"), ctx.work, keep=saving.get("keep", 3)
@@ -142,13 +140,6 @@ def publish(out: Path, prepared: Prepared, fitted: Fitted) -> dict[str, Any]:
         },
         "cpuSeconds": round(position.cpu_seconds, 3),
     }
-
-
-def start_from(model: nn.Module, folder: Path) -> None:
-    """Take over the weights of a published model of the same shapes."""
-    facts = json.loads((folder / "model.json").read_text())
-    check_shapes(facts["shapes"], shapes_of(model), str(folder / "model.json"))
-    model.load_state_dict(load_file(folder / "model.safetensors"))
 
 
 @contextmanager

@@ -48,7 +48,9 @@ def compare(
         out.print(table)
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, section: str) -> str:
     if value is None:
         return ""
+    if section == "steps":
+        return str(value)[:12]
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,191 @@
+"""What UPS knows of a physical problem: its fields, its raw files, its symmetries, its solver.
+
+A *family* is one small module beside this one that ends in a :class:`Family`. Everything that
+depends on the physics is read from that declaration: the converter learns which array is the
+state, the validator which sums must be kept, the trainer which transforms of a sample are again
+solutions, the evaluation which classical solver to stand beside the surrogate.
+
+This module imports neither numpy, torch nor h5py; a family's solver is imported when it is called.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from ups_core.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Field:
+    """A physical field: one channel of the state or of a steady problem's input."""
+
+    name: str
+    unit: str = "1"
+    label: str = ""  # how figures call it, in plain text
+
+
+@dataclass(frozen=True)
+class RawLayout:
+    """One form in which this family's files come: which array is what.
+
+    ``axes`` strings use the project's axis letters; a raw array without a ``C`` axis has one field.
+    ``coordinates`` maps an axis letter to the raw array that holds its nodes; a layout whose files
+    carry none says so with ``{}`` and gives ``nodes``, from which the converter makes them.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    state: str
+    state_axes: str
+    input: str | None = None
+    input_axes: str | None = None
+    coordinates: Mapping[str, str] = field(default_factory=dict)
+    #: Where no coordinates are stored: node i of n lies at i/n ("left") or (i+1/2)/n ("centre").
+    nodes: Literal["left", "centre"] | None = None
+    #: Parameters that these files never state, with the value that their units give them.
+    constants: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """An exact discrete symmetry: applied to input and solution alike it gives another solution.
+
+    ``flip`` reverses these axes, ``transpose`` exchanges X and Y, and ``sign`` multiplies every field.
+    """
+
+    name: str
+    flip: tuple[str, ...] = ()
+    transpose: bool = False
+    sign: int = 1
+
+
+class Simulate(Protocol):
+    def __call__(
+        self,
+        path: Path,
+        *,
+        indices: range,
+        seed: int,
+        params: Mapping[str, float],
+        progress: Callable[[int, int], None],
+    ) -> None: ...
+
+
+class Solver(Protocol):
+    def __call__(
+        self,
+        initial: np.ndarray,
+        *,
+        coordinates: Mapping[str, np.ndarray],
+        parameters: Mapping[str, np.ndarray],
+        input: np.ndarray | None = None,
+    ) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Family:
+    """The declaration of one physical problem.
+
+    Attributes
+    ----------
+    steady:
+        False: the state ``u`` is (N, T, C, X[, Y]) and a surrogate advances it by one frame.
+        True: the input ``a`` is (N, C, X[, Y]) and a surrogate maps it to the solution ``u``.
+    defaults:
+        The solver's ``params`` and their values where a resource leaves them out; there are no others.
+    parameters:
+        Names of the scalar physical parameters (attributes of the raw file), e.g. ``("Nu",)``.
+    boundary:
+        Axis letter to ``periodic``, ``dirichlet`` or ``neumann``.
+    conserved:
+        Names of the fields whose spatial mean the equation keeps exactly.
+    shifts:
+        Axes along which any cyclic shift of a sample is again a sample.
+    symmetries:
+        Generators of the discrete symmetry group; each is exact.
+    simulate:
+        Writes one raw file, in this family's first layout, holding the samples ``indices``. Sample i
+        depends on ``seed``, ``i`` and ``params`` alone, however the samples are dealt out to files.
+    solver:
+        The classical solver at the data's own resolution. Transient: ``initial`` (N, C, X[, Y]) to
+        (N, T, C, X[, Y]) at the times of ``coordinates["T"]``. Steady: ``input`` (N, C, X[, Y]) to
+        (N, C, X[, Y]). ``parameters`` maps a name to its (N,) values.
+    """
+
+    name: str
+    title: str
+    kind: Literal["grid", "mesh", "particles"]
+    steady: bool
+    space: str
+    fields: tuple[Field, ...]
+    layouts: tuple[RawLayout, ...]
+    boundary: Mapping[str, str]
+    inputs: tuple[Field, ...] = ()
+    parameters: tuple[str, ...] = ()
+    defaults: Mapping[str, float] = field(default_factory=dict)
+    conserved: tuple[str, ...] = ()
+    shifts: tuple[str, ...] = ()
+    symmetries: tuple[Transform, ...] = ()
+    simulate: Simulate | None = None
+    solver: Solver | None = None
+    reference: str = ""
+
+    def simulation_params(self, given: Mapping[str, float]) -> dict[str, float]:
+        """``given`` completed with the defaults. Raises InvalidSpec for a name that is not among these."""
+        return complete(self.name, self.defaults, given)
+
+
+def complete(family: str, defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
+    """The defaults, overridden by ``given``. Raises InvalidSpec for an unknown name."""
+    for name in given:
+        if name not in defaults:
+            close = difflib.get_close_matches(name.lower(), defaults, n=1)
+            raise InvalidSpec(
+                f"family {family} has no parameter {name} to simulate with",
+                where=f"source.simulate.params.{name}",
+                found=name,
+                expected=", ".join(defaults) or "no params",
+                fix=f"rename it to {close[0]}" if close else "remove it",
+            )
+    return {**defaults, **given}
+
+
+def simulate_in(module: str, family: str, defaults: Mapping[str, float]) -> Simulate:
+    """``module.simulate`` with its params checked and completed; imported when it is called."""
+
+    def simulate(
+        path: Path,
+        *,
+        indices: range,
+        seed: int,
+        params: Mapping[str, float],
+        progress: Callable[[int, int], None],
+    ) -> None:
+        run: Simulate = importlib.import_module(module).simulate
+        run(path, indices=indices, seed=seed, params=complete(family, defaults, params), progress=progress)
+
+    return simulate
+
+
+def solver_in(module: str) -> Solver:
+    """``module.solve``; imported when it is called."""
+
+    def solve(
+        initial: np.ndarray,
+        *,
+        coordinates: Mapping[str, np.ndarray],
+        parameters: Mapping[str, np.ndarray],
+        input: np.ndarray | None = None,
+    ) -> np.ndarray:
+        run: Solver = importlib.import_module(module).solve
+        return run(initial, coordinates=coordinates, parameters=parameters, input=input)
+
+    return solve

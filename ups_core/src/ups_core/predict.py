@@ -1,0 +1,69 @@
+"""Using a surrogate from files: what ``ups predict`` runs in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ups_core.errors import DataInvalid, InvalidSpec, NotFound, UpsError
+from ups_core.surrogate import Surrogate
+
+
+def predict(surrogate: Surrogate, given: Path, out: Path, steps: int | None) -> tuple[int, ...]:
+    """Predict from an ``.npy`` file into another; returns the shape written.
+
+    Transient: states (N, C, X[, Y]) and ``steps`` to frames (N, steps, C, X[, Y]). Steady: inputs to
+    solutions, (N, C, X[, Y]) both. Parameters that varied in training are read from ``<given>`` with
+    the suffix ``.parameters.npy``, (N, P). ``out`` is complete or absent.
+    """
+    values = _read(given)
+    beside = given.with_suffix(".parameters.npy")
+    parameters = _read(beside) if beside.exists() else None
+    if surrogate.problem.steady:
+        if steps is not None:
+            raise InvalidSpec(
+                "a steady problem has no steps", found=f"--steps {steps}", fix="leave out --steps"
+            )
+        predicted = surrogate.solve(values, parameters)
+    else:
+        if steps is None:
+            raise InvalidSpec("a rollout needs a length", expected="--steps N", fix="add --steps 40")
+        predicted = surrogate.rollout(values, steps, parameters)
+    part = out.with_name(out.name + ".part")
+    with part.open("wb") as file:
+        np.save(file, predicted)
+    part.replace(out)
+    return predicted.shape
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise NotFound("there is no such file", where=path, fix="give an .npy file to --input") from error
+    except (ValueError, OSError, EOFError) as error:
+        raise DataInvalid(
+            "the file is no array", where=path, found=error, expected="an .npy file of numbers"
+        ) from error
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="ups predict")
+    parser.add_argument("model")
+    parser.add_argument("input", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--steps", type=int)
+    args = parser.parse_args()
+    try:
+        shape = predict(Surrogate.load(args.model), args.input, args.out, args.steps)
+    except UpsError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    print(f"wrote {args.out}, shape {' x '.join(map(str, shape))}", file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
