@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,14 +35,14 @@ def ups(environment: dict[str, str]) -> Ups:
     """Run ``ups`` as a user does: ``ups("run", file, "--store", store)``."""
 
     def call(
-        *args: object, env: dict[str, str] | None = None, timeout: float = 240
+        *args: object, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "ups_workflows", *map(str, args)],
+            [*before, sys.executable, "-m", "ups_workflows", *map(str, args)],
             env={**environment, **(env or {})},
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=240,
             check=False,
         )
 

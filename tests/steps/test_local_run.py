@@ -146,38 +146,20 @@ def test_compare_shows_what_differs(ups: Ups, finished: Path, tmp_path: Path):
     assert "20" in shown
 
 
+def predict(ups: Ups, store: Path, u0: np.ndarray, steps: int, out: Path):
+    np.save(out.with_suffix(".input.npy"), u0.astype("float32"))
+    given = ("--input", out.with_suffix(".input.npy"), "--steps", steps, "--out", out)
+    return ups("predict", "tiny", "--store", store, *given)
+
+
 def test_predict_rolls_out_and_refuses_another_grid(ups: Ups, finished: Path, tmp_path: Path):
     x = (np.arange(32) + 0.5) / 32
-    np.save(tmp_path / "u0.npy", np.sin(2 * np.pi * x)[None, None].astype("float32"))
-    done = ups(
-        "predict",
-        "tiny",
-        "--store",
-        finished,
-        "--input",
-        tmp_path / "u0.npy",
-        "--steps",
-        5,
-        "--out",
-        tmp_path / "u.npy",
-    )
+    done = predict(ups, finished, np.sin(2 * np.pi * x)[None, None], 5, tmp_path / "u.npy")
     assert done.returncode == 0, done.stderr
     frames = np.load(tmp_path / "u.npy")
     assert frames.shape == (1, 5, 1, 32)
     assert abs(frames.mean()) < 1e-6
-    np.save(tmp_path / "bad.npy", np.zeros((1, 1, 33), "float32"))
-    refused = ups(
-        "predict",
-        "tiny",
-        "--store",
-        finished,
-        "--input",
-        tmp_path / "bad.npy",
-        "--steps",
-        5,
-        "--out",
-        tmp_path / "v.npy",
-    )
+    refused = predict(ups, finished, np.zeros((1, 1, 33)), 5, tmp_path / "v.npy")
     assert refused.returncode == 3
     assert "33" in refused.stderr
     assert "32" in refused.stderr
@@ -194,28 +176,14 @@ def test_pull_makes_a_store_of_its_own(ups: Ups, finished: Path, tmp_path: Path)
 def test_export_agrees_with_the_surrogate(ups: Ups, finished: Path, tmp_path: Path):
     import torch
 
-    done = ups(
-        "export", "tiny", "--store", finished, "--to", tmp_path / "model.pt2", "--format", "torch-export"
-    )
+    target = ("--to", tmp_path / "model.pt2", "--format", "torch-export")
+    done = ups("export", "tiny", "--store", finished, *target)
     assert done.returncode == 0, done.stderr
     program = torch.export.load(tmp_path / "model.pt2").module()
     u0 = np.random.default_rng(0).normal(size=(3, 1, 32)).astype("float32")
-    np.save(tmp_path / "u0.npy", u0)
-    ups(
-        "predict",
-        "tiny",
-        "--store",
-        finished,
-        "--input",
-        tmp_path / "u0.npy",
-        "--steps",
-        1,
-        "--out",
-        tmp_path / "u.npy",
-    )
-    np.testing.assert_allclose(
-        program(torch.from_numpy(u0)).numpy(), np.load(tmp_path / "u.npy")[:, 0], atol=1e-6
-    )
+    assert predict(ups, finished, u0, 1, tmp_path / "u.npy").returncode == 0
+    exported = program(torch.from_numpy(u0)).numpy()
+    np.testing.assert_allclose(exported, np.load(tmp_path / "u.npy")[:, 0], atol=1e-6)
 
 
 def test_gc_keeps_what_a_run_reaches(ups: Ups, finished: Path, tmp_path: Path):

@@ -145,6 +145,13 @@ def test_an_override_that_cannot_be_read_is_refused(override: str):
         set_path({"spec": {"stages": [{"name": "operator"}]}}, override)
 
 
+@pytest.mark.parametrize("text", ["1e-3", "1.0e-3", "1E-3", "0.001"])
+def test_numbers_are_read_as_the_api_server_reads_them(text: str):
+    resources, findings = parse(GOOD.replace("nu: 0.01", f"nu: {text}"), "run.yaml")
+    assert findings == []
+    assert resources.datasets["demo"].spec.source.simulate.params == {"nu": 0.001}
+
+
 def test_different_stores_of_run_and_dataset_are_refused():
     text = GOOD.replace("  family:", "  artifacts: {store: 's3://one/a'}\n  family:")
     _, findings = parse(text, "run.yaml")

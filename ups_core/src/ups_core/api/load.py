@@ -6,6 +6,7 @@ The file is the one that ``kubectl apply -f`` takes: one or more YAML documents.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,14 @@ from ups_core.api.stages import STAGES
 from ups_core.api.trainingrun import TrainingRun
 from ups_core.errors import InvalidSpec, NotFound
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """YAML as the API server reads it: `1e-3` is a number, which YAML 1.1 takes for a string."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 Path_ = tuple[str | int, ...]
 
 

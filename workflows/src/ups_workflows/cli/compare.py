@@ -17,8 +17,8 @@ def compare(
 ) -> None:
     """Compare runs: their metrics side by side, and the fields of their specs that differ."""
     from rich.table import Table
-    from ups_core.analyze.compare import compare as compared
 
+    from ups_core.analyze.compare import compare as compared
     from ups_core.errors import InvalidSpec
     from ups_core.runs import find_run
     from ups_core.store import open_store
@@ -26,25 +26,38 @@ def compare(
     from ups_workflows.cli.show import out
 
     if len(runs) < 2:
-        raise InvalidSpec("compare needs two runs or more", found=runs[0], fix=f"ups compare {runs[0]} OTHER")
+        raise InvalidSpec(
+            "compare needs two runs or more", found=runs[0], fix=f"ups compare {runs[0]} OTHER"
+        )
     opened = open_store(store_uri(store))
     found = [find_run(opened, name, namespace=namespace)[1] for name in runs]
-    result = compared(
+    rows = compared(
         [
-            {"name": r["metadata"]["name"], "spec": r["spec"], "metrics": r["status"].get("metrics", {})}
-            for r in found
+            {
+                "name": resource["metadata"]["name"],
+                "spec": resource["spec"],
+                "metrics": resource["status"].get("metrics", {}),
+                "steps": resource["status"].get("artifacts", []),
+            }
+            for resource in found
         ]
     )
     if output != "table":
-        structured(result, output)
+        structured(rows, output)
         return
-    for title, rows in (("metrics", result["metrics"]), ("configuration differences", result["differences"])):
-        table = Table(title=title, title_justify="left", title_style="bold")
+    for section in ("metrics", "configuration", "steps"):
+        mine = [row for row in rows if row["section"] == section]
+        if not mine:
+            continue
+        table = Table(title=section, title_justify="left", title_style="bold")
         table.add_column("")
         for name in runs:
             table.add_column(name, justify="right")
-        for row in rows:
-            table.add_row(row["name"], *(_cell(value) for value in row["values"]))
+        for row in mine:
+            cells = [_cell(value, section) for value in row["values"]]
+            if row["best"] is not None:
+                cells[row["best"]] = f"[bold]{cells[row['best']]}[/]"
+            table.add_row(row["name"], *cells)
         out.print(table)
 
 
