@@ -82,5 +82,10 @@ def test_the_reason_names_the_field_and_both_values():
 
 def test_many_differences_are_counted():
     old = {"key": "a", "version": 1, "recipe": {}, "inputs": {}, "state": "runs"}
-    new = {"key": "b", "version": 1, "recipe": {name: 1 for name in "abcde"}, "inputs": {}}
+    new = {"key": "b", "version": 1, "recipe": dict.fromkeys("abcde", 1), "inputs": {}}
     assert reason(new, old) == "a (none) -> 1; b (none) -> 1; c (none) -> 1; and 2 more"
+
+
+def test_items_of_a_list_go_by_name_or_by_place():
+    value = {"stages": [{"name": "operator", "lr": 1}], "peers": ["a", "b"], "none": []}
+    assert dict(flatten(value)) == {"stages.operator.lr": 1, "peers[0]": "a", "peers[1]": "b", "none": []}

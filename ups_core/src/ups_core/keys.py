@@ -26,17 +26,21 @@ def key_of(step: str, version: int, recipe: Mapping[str, Any], inputs: Mapping[s
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested JSON with their dotted paths.
+    """The leaves of nested JSON with their dotted paths; an item of a list goes by its name if it has one.
 
-    >>> dict(flatten({"stages": {"operator": {"lr": 0.1}}, "dilations": [1, 2]}))
-    {'stages.operator.lr': 0.1, 'dilations[0]': 1, 'dilations[1]': 2}
+    >>> dict(flatten({"stages": [{"name": "operator", "lr": 0.1}], "dilations": [1, 2]}))
+    {'dilations[0]': 1, 'dilations[1]': 2, 'stages.operator.lr': 0.1}
     """
     if isinstance(value, Mapping) and value:
         for name in sorted(value):
             yield from flatten(value[name], f"{path}.{name}" if path else name)
     elif isinstance(value, list) and value:
         for index, item in enumerate(value):
-            yield from flatten(item, f"{path}[{index}]")
+            if isinstance(item, Mapping) and isinstance(item.get("name"), str):
+                rest = {name: inner for name, inner in item.items() if name != "name"}
+                yield from flatten(rest, f"{path}.{item['name']}")
+            else:
+                yield from flatten(item, f"{path}[{index}]")
     elif path:
         yield path, value
 

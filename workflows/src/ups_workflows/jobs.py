@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ups_core.api import Dataset, TrainingRun
 from ups_core.api.load import Resources
@@ -112,9 +111,3 @@ def named(the_plan: Plan, name: str) -> PlannedStep:
             return step
     known = ", ".join(step.name for step in the_plan.steps)
     raise InvalidSpec("the plan has no such step", found=name, expected=known)
-
-
-def asked(resource: TrainingRun | Dataset) -> dict[str, Any]:
-    """A resource as a person would have written it: without defaults."""
-    written = resource.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return {"apiVersion": resource.api_version, "kind": resource.kind, **written}

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
 from ups_core.api import Dataset, TrainingRun
 from ups_core.api.dataset import DatasetSpec
 from ups_core.api.stages import STAGES
@@ -116,9 +118,10 @@ def dataset_steps(dataset: Dataset) -> list[PlannedStep]:
                 "namespace": dataset.metadata.namespace,
                 "name": dataset.metadata.name,
                 "version": spec.version,
-            }
+            },
+            "records": [record],
         },
-        inputs={step.name: step.name for step in (*raw, convert, validate)},
+        inputs={"validate": "validate"},
     )
     return [*raw, convert, validate, publish]
 
@@ -190,10 +193,23 @@ def run_steps(
         name="publish",
         step="publish",
         record=record,
-        options={"gates": [gate.to_dict() for gate in spec.evaluation.gates]},
-        inputs={step.name: step.name for step in (*steps, *evaluations, analyze)},
+        options={
+            "resources": as_yaml([dataset, run] if isinstance(dataset, Dataset) else [run]),
+            "gates": [gate.to_dict() for gate in spec.evaluation.gates],
+            "records": [*([record_of(dataset)] if isinstance(dataset, Dataset) else []), record],
+        },
+        inputs={"model": model, "analyze": "analyze"} | {step.name: step.name for step in evaluations},
     )
     return [*steps, *evaluations, analyze, publish]
+
+
+def as_yaml(resources: list[Dataset | TrainingRun]) -> str:
+    """Resources as a person would have written them: without defaults, as documents of one file."""
+    documents = []
+    for resource in resources:
+        written = resource.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        documents.append({"apiVersion": resource.api_version, "kind": resource.kind, **written})
+    return yaml.safe_dump_all(documents, sort_keys=False)
 
 
 def train_steps(

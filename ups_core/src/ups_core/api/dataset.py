@@ -107,11 +107,11 @@ class Convert(Model):
     stride: Annotated[dict[Literal["t", "x", "y"], PositiveInt], Field(max_length=3)] = {}
     """Keep every n-th node of an axis, from the first."""
     limit: PositiveInt | None = None
-    """Keep at most this many samples of each file, from the first."""
+    """Keep at most this many samples of each file, from the first that `samples` leaves."""
     samples: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)] | None = None
     """Keep the samples [start, stop) of each file."""
     chunks: PositiveInt | None = None
-    """Samples a chunk. Default: one contiguous block (hdf5), about 8 MiB a chunk (zarr)."""
+    """Samples a chunk. Default: one contiguous block (hdf5), about 8 MiB of raw data a chunk (zarr)."""
     dtype: Literal["float32", "float64"] = "float32"
     """Type of the state arrays; coordinates and parameters stay float64."""
     compression: Literal["gzip", "zstd"] | None = None
@@ -126,7 +126,7 @@ class SplitRule(Model):
     where: Annotated[dict[str, float | list[float]], Field(max_length=16)] | None = None
     """Only samples whose physical parameters have these values, e.g. `{Nu: 0.02}`."""
     count: PositiveInt | None = None
-    """At most this many initial states. Default: all."""
+    """This many initial states. Default: all that the rule admits."""
     fraction: Fraction | None = None
     """This share of the initial states, instead of `count`."""
 
@@ -159,7 +159,8 @@ class DatasetSpec(Model):
         "val": 0.1,
         "test": 0.1,
     }
-    """Name to count, fraction or rule. `train`, `val` and `test` are needed; more test sets may follow."""
+    """Name to count, fraction or rule, of initial states. `train`, `val` and `test` are needed; further test
+    sets may follow. Counts and fractions draw from what no rule of another split claims."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the split."""
     validation: Validation = Validation()

@@ -91,9 +91,9 @@ class OperatorConfig(Training):
 class CodecConfig(Training):
     """Stage ``codec``: an encoder and a decoder; later stages then train on latent states."""
 
-    latent_channels: PositiveInt = 8
+    latent_channels: PositiveInt = 4
     """Channels of the latent state."""
-    downsample: Literal[1, 2, 4, 8] = 2
+    downsample: Literal[1, 2, 4, 8] = 4
     """Grid points per latent point, along each axis."""
     width: PositiveInt = 32
     """Channels of the hidden layers."""

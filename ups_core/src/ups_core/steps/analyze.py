@@ -33,6 +33,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
         described=splits.json("dataset.json"),
         validated=splits.json("report.json"),
         provenance=[[role, o.manifest.key, o.digest] for role, o in sorted(ctx.inputs.items())],
+        codec=model.json("codec.json") if "codec.json" in model.manifest.files else None,
         reference=family_named(dataset["family"]).reference,
     )
     files = render(material, ctx.recipe["analysis"]["samples"])

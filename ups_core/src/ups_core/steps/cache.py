@@ -13,8 +13,6 @@ from ups_core.errors import DataInvalid
 from ups_core.steps.context import StepContext
 from ups_core.store import sha256_file
 
-RECIPE_VERSION = 1
-
 
 def run(ctx: StepContext) -> dict[str, Any]:
     """Publishes ``dataset.json``, ``normaliser.json`` and one folder of ``.npy`` files for each split."""

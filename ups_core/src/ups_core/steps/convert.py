@@ -12,8 +12,6 @@ from ups_core.data.families import family as family_of
 from ups_core.errors import DataInvalid
 from ups_core.steps.context import StepContext
 
-RECIPE_VERSION = 1
-
 
 def run(ctx: StepContext) -> dict[str, Any]:
     """Publishes one canonical file for each raw file, ``index.json`` and ``states.json``."""

@@ -8,8 +8,6 @@ from ups_core.data.sources import locate
 from ups_core.data.transfer import fetch_all
 from ups_core.steps.context import StepContext
 
-RECIPE_VERSION = 1
-
 
 def run(ctx: StepContext) -> dict[str, Any]:
     """Publishes the files under their names. ``recipe["files"]`` is the fingerprint that resolve made."""

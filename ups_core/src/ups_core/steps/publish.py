@@ -9,23 +9,24 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from ups_core.analyze.complete import complete
-from ups_core.errors import GateFailed, NotFound
+from ups_core.errors import GateFailed
 from ups_core.steps.context import StepContext
-from ups_core.store import PublishedObject, Store, find, register
+from ups_core.steps.resolve import PLAN
+from ups_core.store import PublishedObject, RunRecord, find, open_object, register
 
 
 def run(ctx: StepContext) -> dict[str, Any]:
-    objects = {name: found for name, path in ctx.spec.inputs.items() if (found := _find(ctx.store, path))}
     if "register" in ctx.options:
-        return _publish_dataset(ctx, objects)
-    return _publish_run(ctx, objects)
+        return _publish_dataset(ctx)
+    return _publish_run(ctx)
 
 
-def _publish_dataset(ctx: StepContext, objects: Mapping[str, PublishedObject]) -> dict[str, Any]:
-    splits = _needed(objects, "validate")
+def _publish_dataset(ctx: StepContext) -> dict[str, Any]:
+    steps = _planned(ctx)
+    splits = _needed(ctx, "validate")
     wanted = ctx.options["register"]
     key = splits.manifest.key
     version = wanted.get("version") or key[:12]
@@ -39,53 +40,63 @@ def _publish_dataset(ctx: StepContext, objects: Mapping[str, PublishedObject]) -
         "registered": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     register(ctx.store, wanted["namespace"], wanted["name"], version, entry)
+    samples = {name: split["samples"] for name, split in described["splits"].items()}
     return {
         "key": key,
         "digest": splits.digest,
         "version": version,
         "uri": ctx.store.url(f"datasets/{wanted['namespace']}/{wanted['name']}/{version}.json"),
-        "splits": {name: split["samples"] for name, split in described["splits"].items()},
-        "artifacts": _artifacts(objects),
+        "splits": samples,
+        "samples": sum(samples.values()),
+        "artifacts": _artifacts(steps),
     }
 
 
-def _publish_run(ctx: StepContext, objects: Mapping[str, PublishedObject]) -> dict[str, Any]:
-    evaluations = [found for name, found in objects.items() if found.manifest.step == "evaluate"]
+def _publish_run(ctx: StepContext) -> dict[str, Any]:
+    steps = _planned(ctx)
+    evaluations = [_needed(ctx, name) for name in ctx.spec.inputs if name.startswith("evaluate")]
     metrics = over_seeds([found.json("metrics.json") for found in evaluations])
-    analysis = _needed(objects, "analyze")
+    analysis = _needed(ctx, "analyze")
+    _, namespace, _, name, uid = ctx.spec.record.split("/")
     facts = {
-        **ctx.options["facts"],
+        "resources": ctx.options["resources"],
+        "commands": [f"ups run {name}.yaml", f"ups status {name}", f"ups verify --store {ctx.store.uri}"],
+        "run": {"name": name, "namespace": namespace, "uid": uid, "attempt": ctx.spec.attempt},
         "store": ctx.store.uri,
-        "steps": _steps(ctx, objects),
-        "cost": _cost(evaluations),
+        "steps": [_told(step) for step in steps],
+        "cost": evaluations[0].manifest.provenance.get("result", {}).get("cost", {}),
     }
-    for name in ("report.html", "report.md"):
-        text = complete(analysis.read(name).decode(), facts)
-        ctx.store.put(ctx.record.path(f"report/{name}"), text.encode())
-    result = {
-        "metrics": metrics,
-        "artifacts": _artifacts(objects),
-        "report": ctx.store.url(ctx.record.path("report/report.html")),
-    }
-    if missed := [said for gate in ctx.options.get("gates", []) if (said := miss(gate, metrics))]:
+    for report in ("report.html", "report.md"):
+        text = complete(analysis.read(report).decode(), facts)
+        ctx.store.put(ctx.record.path(f"report/{report}"), text.encode())
+    gates = ctx.options.get("gates", [])
+    if missed := [said for gate in gates if (said := miss(gate, metrics))]:
         raise GateFailed(
-            f"{len(missed)} of {len(ctx.options['gates'])} gates not met",
+            f"{len(missed)} of {len(gates)} gates not met",
             where="spec.evaluation.gates",
             found="; ".join(missed),
-            fix="train longer, or lower the threshold under a new name",
+            fix="train longer, or change the gate",
         )
-    return result
+    return {
+        "metrics": metrics,
+        "artifacts": _artifacts(steps),
+        "report": ctx.store.url(ctx.record.path("report/report.html")),
+    }
 
 
 def over_seeds(per_seed: list[dict[str, float]]) -> dict[str, float]:
-    """The metrics of one seed; of several their means, and their standard deviations as ``*.std``."""
+    """The metrics of one seed; of several their means, and their standard deviations as ``*.std``.
+
+    A metric that one seed lacks, since its rollout diverged, has no mean and is left out.
+    """
     if len(per_seed) == 1:
         return per_seed[0]
     together: dict[str, float] = {}
     for name in per_seed[0]:
-        values = [metrics[name] for metrics in per_seed]
-        together[name] = statistics.fmean(values)
-        together[f"{name}.std"] = statistics.stdev(values)
+        values = [metrics[name] for metrics in per_seed if name in metrics]
+        if len(values) == len(per_seed):
+            together[name] = statistics.fmean(values)
+            together[f"{name}.std"] = statistics.stdev(values)
     return together
 
 
@@ -104,37 +115,43 @@ def miss(gate: Mapping[str, Any], metrics: Mapping[str, float]) -> str | None:
     return None
 
 
-def _artifacts(objects: Mapping[str, PublishedObject]) -> list[dict[str, str]]:
-    return [{"name": name, "uri": found.uri, "digest": found.digest} for name, found in objects.items()]
+class Planned(NamedTuple):
+    """A step as ``resolve`` left it, and its object where there is one."""
+
+    name: str
+    step: dict[str, Any]
+    found: PublishedObject | None
 
 
-def _steps(ctx: StepContext, objects: Mapping[str, PublishedObject]) -> list[dict[str, Any]]:
-    states = ctx.options.get("states", {})
+def _planned(ctx: StepContext) -> list[Planned]:
+    """Every step of the plan that publishes, the dataset's too, in order."""
+    steps: dict[str, dict[str, Any]] = {}
+    for record in ctx.options["records"]:
+        steps |= RunRecord(ctx.store, record).read_json(PLAN, {"steps": {}})["steps"]
     return [
-        {
-            "name": name,
-            "key": found.manifest.key,
-            "digest": found.digest,
-            "cached": states.get(name, {}).get("state") == "cached",
-            "reason": states.get(name, {}).get("reason", ""),
-            "seconds": found.manifest.provenance.get("seconds"),
-            "cpuSeconds": found.manifest.provenance.get("cpuSeconds"),
-        }
-        for name, found in objects.items()
+        Planned(name, step, find(ctx.store, step["step"], step["key"]))
+        for name, step in steps.items()
+        if step["key"]
     ]
 
 
-def _cost(evaluations: list[PublishedObject]) -> dict[str, Any]:
-    return evaluations[0].manifest.provenance.get("result", {}).get("cost", {})
+def _needed(ctx: StepContext, role: str) -> PublishedObject:
+    return open_object(ctx.store, ctx.spec.inputs[role])
 
 
-def _find(store: Store, path: str) -> PublishedObject | None:
-    _, step, key = path.split("/")
-    return find(store, step, key)
+def _artifacts(steps: list[Planned]) -> list[dict[str, str]]:
+    return [{"name": s.name, "uri": s.found.uri, "digest": s.found.digest} for s in steps if s.found]
 
 
-def _needed(objects: Mapping[str, PublishedObject], step: str) -> PublishedObject:
-    found = next((o for o in objects.values() if o.manifest.step == step), None)
-    if found is None:
-        raise NotFound(f"nothing was published by {step}", fix="run the plan again")
-    return found
+def _told(planned: Planned) -> dict[str, Any]:
+    """A step as the report tells of it."""
+    found = planned.found
+    return {
+        "name": planned.name,
+        "key": planned.step["key"],
+        "digest": found.digest if found else None,
+        "cached": planned.step["state"] == "cached",
+        "reason": planned.step["reason"],
+        "seconds": found.manifest.provenance.get("seconds") if found else None,
+        "cpuSeconds": found.manifest.provenance.get("cpuSeconds") if found else None,
+    }

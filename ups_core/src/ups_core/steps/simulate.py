@@ -9,8 +9,6 @@ from ups_core.data.families import family as family_of
 from ups_core.errors import InvalidSpec
 from ups_core.steps.context import StepContext
 
-RECIPE_VERSION = 1
-
 
 def shard_files(simulate: Mapping[str, Any], shard: int, suffix: str) -> list[tuple[str, range]]:
     """The files that shard number ``shard`` writes, and the indices of their samples.

@@ -14,8 +14,6 @@ from ups_core.data.validate import Findings, check_file, parameter_values
 from ups_core.errors import DataInvalid
 from ups_core.steps.context import StepContext
 
-RECIPE_VERSION = 1
-
 
 def run(ctx: StepContext) -> dict[str, Any]:
     """Publishes ``report.json``, ``splits.json`` and ``dataset.json`` of the converted data ``data``."""

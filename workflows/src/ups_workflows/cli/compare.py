@@ -26,9 +26,7 @@ def compare(
     from ups_workflows.cli.show import out
 
     if len(runs) < 2:
-        raise InvalidSpec(
-            "compare needs two runs or more", found=runs[0], fix=f"ups compare {runs[0]} OTHER"
-        )
+        raise InvalidSpec("compare needs two runs or more", found=runs[0], fix=f"ups compare {runs[0]} OTHER")
     opened = open_store(store_uri(store))
     found = [find_run(opened, name, namespace=namespace)[1] for name in runs]
     rows = compared(

@@ -26,8 +26,5 @@ def run(
     from ups_workflows.cli.running import run_resources
 
     resources = load(file, tuple(set_ or ()))
-    command = " ".join(["ups run", str(file), *(f"--set {override}" for override in set_ or ())])
-    code = run_resources(
-        resources, store, force=force or [], only=only, until=until, output=output, commands=[command]
-    )
+    code = run_resources(resources, store, force=force or [], only=only, until=until, output=output)
     raise typer.Exit(code)

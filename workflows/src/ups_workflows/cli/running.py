@@ -6,8 +6,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from ups_core.api.load import Resources
 from ups_core.errors import InvalidSpec
 from ups_core.store import Store, open_store
@@ -15,7 +13,7 @@ from ups_workflows.cli.options import Output, store_uri
 from ups_workflows.cli.render import structured
 from ups_workflows.cli.show import err, listener, metrics_table, out
 from ups_workflows.engines.supervise import Ended, run_job
-from ups_workflows.jobs import Job, asked, jobs, named, narrowed
+from ups_workflows.jobs import Job, jobs, named, narrowed
 
 
 def run_resources(
@@ -26,20 +24,14 @@ def run_resources(
     only: str | None,
     until: str | None,
     output: Output,
-    commands: list[str],
 ) -> int:
     """Run every job of ``resources``; the exit code is that of the first that fails."""
     opened = open_store(store_uri(store, store_of(resources)))
     for job in jobs(resources, opened):
         salts = {named(job.plan, name).name: uuid.uuid4().hex for name in force}
-        facts = {
-            "run": {"name": job.main.metadata.name, "namespace": job.main.metadata.namespace},
-            "resources": "---\n".join(yaml.safe_dump(asked(r), sort_keys=False) for r in job.resources),
-            "commands": commands,
-        }
         with listener() as listening:
             chosen = narrowed(job, only=only, until=until)
-            ended = run_job(job, opened, listening, facts=facts, salts=salts, only=chosen)
+            ended = run_job(job, opened, listening, salts=salts, only=chosen)
         show(job, ended, opened, output)
         if ended.exit_code:
             return ended.exit_code

@@ -66,6 +66,5 @@ def resume(
         only=None,
         until=None,
         output=output,
-        commands=[f"ups resume {run}"],
     )
     raise typer.Exit(code)

@@ -72,7 +72,6 @@ class LocalEngine:
         *,
         number: int,
         salts: Mapping[str, str],
-        facts: Mapping[str, Any],
         only: frozenset[str] | None,
     ) -> Attempt:
         """Resolve the plan and run what must run. ``only`` narrows it to some steps, given by name."""
@@ -93,7 +92,7 @@ class LocalEngine:
         if only is not None:
             done.steps = {name: step for name, step in done.steps.items() if name in only}
         self.listener.planned(done.steps)
-        await self._run_steps(plan, done, number, facts)
+        await self._run_steps(plan, done, number)
         return done
 
     def stop(self) -> None:
@@ -103,12 +102,11 @@ class LocalEngine:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
 
-    async def _run_steps(self, plan: Plan, done: Attempt, number: int, facts: Mapping[str, Any]) -> None:
+    async def _run_steps(self, plan: Plan, done: Attempt, number: int) -> None:
         """Start each step when all that it takes is there; training takes all cores, the rest one."""
         cores = os.cpu_count() or 1
         waiting = {name: step for name, step in done.steps.items() if step["state"] == "runs"}
         tasks: dict[asyncio.Task[tuple[dict[str, Any] | None, Failure | None]], tuple[str, int]] = {}
-        states = {name: {"state": s["state"], "reason": s["reason"]} for name, s in done.steps.items()}
         while True:
             busy = sum(slots for _, slots in tasks.values())
             for name, step in list(waiting.items()):
@@ -122,9 +120,7 @@ class LocalEngine:
                     record=step["record"],
                     key=step["key"],
                     recipe=step["recipe"],
-                    options={**step["options"], "facts": dict(facts), "states": states}
-                    if step["step"] == "publish"
-                    else step["options"],
+                    options=step["options"],
                     inputs=step["inputs"],
                     attempt=number,
                 )

@@ -39,7 +39,6 @@ def run_job(
     store: Store,
     listener: Listener,
     *,
-    facts: Mapping[str, Any],
     salts: Mapping[str, str],
     only: frozenset[str] | None = None,
 ) -> Ended:
@@ -48,7 +47,7 @@ def run_job(
         locks = tuple(
             stack.enter_context(exclusive(store.uri, record_of(resource))) for resource in job.resources
         )
-        return asyncio.run(_run(job, store, listener, locks, facts, salts, only))
+        return asyncio.run(_run(job, store, listener, locks, salts, only))
 
 
 async def _run(
@@ -56,7 +55,6 @@ async def _run(
     store: Store,
     listener: Listener,
     locks: tuple[int, ...],
-    facts: Mapping[str, Any],
     salts: Mapping[str, str],
     only: frozenset[str] | None,
 ) -> Ended:
@@ -83,7 +81,6 @@ async def _run(
             job.plan,
             number=number,
             salts=salts,
-            facts={**facts, "run": {**facts.get("run", {}), "attempt": number}},
             only=only,
         )
         decision = "failed"

@@ -1,0 +1,183 @@
+"""The tables of the report: rows of finished text, the same for HTML and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ups_core.analyze.numbers import number, whole
+
+#: Peer to the words of its column, its metrics' prefix where transient and where steady.
+PEERS = (
+    ("surrogate", "", ""),
+    ("solver", "solver.", "solver."),
+    ("persistence", "persistence.", ""),
+    ("training mean", "", "mean."),
+)
+
+#: What a row says, and the metric behind it, without a peer's prefix.
+TRANSIENT = (
+    ("nRMSE, whole rollout", "rollout.nrmse"),
+    ("nRMSE, last frame", "rollout.last_frame.nrmse"),
+    ("nRMSE, one step", "one_step.nrmse"),
+    ("Largest absolute error", "rollout.max_error"),
+    ("Samples that diverged", "rollout.diverged"),
+    ("Entries without a relative error (zero truth)", "rollout.undefined"),
+)
+STEADY = (
+    ("Relative L2 error", "rel_l2"),
+    ("Largest absolute error", "max_error"),
+    ("Samples that diverged", "diverged"),
+    ("Samples without a relative error (zero truth)", "undefined"),
+)
+
+Table = dict[str, Any]
+
+
+def metric_tables(metrics: Mapping[str, float], evaluation: Mapping[str, Any]) -> list[Table]:
+    """One table a test set: metrics down, surrogate and peers across. Rows nobody has are left out."""
+    steady = evaluation["steady"]
+    tables = []
+    for name, facts in evaluation["sets"].items():
+        prefix = "" if name == evaluation["split"] else f"{name}."
+        wanted = list(STEADY if steady else TRANSIENT)
+        if not steady:
+            wanted += [(f"nRMSE of {field}", f"rollout.{field}.nrmse") for field in _fields(metrics, prefix)]
+        columns: dict[str, list[float | None]] = {}
+        for words, transient, still in PEERS:
+            peer = still if steady else transient
+            if peer or words == "surrogate":
+                columns[words] = [metrics.get(f"{prefix}{peer}{metric}") for _, metric in wanted]
+        columns = {w: v for w, v in columns.items() if w == "surrogate" or any(x is not None for x in v)}
+        rows = [
+            [label, *(number(values[i]) for values in columns.values())]
+            for i, (label, _) in enumerate(wanted)
+            if any(values[i] is not None for values in columns.values()) or i == 0
+        ]
+        grid = " × ".join(map(str, facts["shape"][1 if steady else 2 :]))
+        many = f"{whole(facts['samples'])} samples, {grid} points"
+        steps = f", {facts['steps']} frames after {facts['given']}" if "steps" in facts else ""
+        notes = "; ".join(f"{who}: {what}" for who, what in facts["notes"].items())
+        tables.append(
+            {"title": f"{name}: {many}{steps}", "columns": ["", *columns], "rows": rows, "note": notes}
+        )
+    return tables
+
+
+def _fields(metrics: Mapping[str, float], prefix: str) -> list[str]:
+    start, end = f"{prefix}rollout.", ".nrmse"
+    names = [
+        m.removeprefix(start).removesuffix(end) for m in metrics if m.startswith(start) and m.endswith(end)
+    ]
+    return [n for n in names if n != "last_frame" and "." not in n and f"{start}{n}{end}" in metrics]
+
+
+def drift_rows(metrics: Mapping[str, float]) -> list[list[str]]:
+    """Who moves the conserved means how far; nothing where the family conserves none."""
+    who = (("data", "truth"), ("surrogate", "rollout"), ("solver", "solver.rollout"))
+    return [
+        [words, number(metrics[f"{prefix}.conservation_drift"], 2)]
+        for words, prefix in who
+        if f"{prefix}.conservation_drift" in metrics
+    ]
+
+
+def split_table(validated: Mapping[str, Any], dataset: Mapping[str, Any]) -> Table:
+    """Samples, initial states, dropped states and grid of every split."""
+    axes = " × ".join(("C" if dataset["steady"] else "TC") + dataset["space"])
+    rows = [
+        [
+            name,
+            whole(facts["samples"]),
+            whole(validated["splits"][name]["states"]),
+            whole(validated["splits"][name]["dropped"]),
+            " × ".join(map(str, facts["shape"])),
+        ]
+        for name, facts in sorted(dataset["splits"].items(), key=lambda item: _place(item[0]))
+    ]
+    return {"columns": ["Split", "Samples", "Initial states", "Dropped", axes], "rows": rows}
+
+
+def _place(split: str) -> tuple[int, str]:
+    first = ("train", "val", "test")
+    return (first.index(split) if split in first else len(first), split)
+
+
+def data_facts(
+    described: Mapping[str, Any], dataset: Mapping[str, Any], validated: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """What the data are, and what validation found, in words."""
+    files = list(validated["files"].values())
+    facts = [("Family", described["title"])]
+    for kind in ("inputs", "fields"):
+        if dataset[kind]:
+            named = [
+                (f["label"] or f["name"]) + ("" if f["unit"] == "1" else f" in {f['unit']}")
+                for f in dataset[kind]
+            ]
+            facts.append(
+                (
+                    {"inputs": "Input", "fields": "Solution" if dataset["steady"] else "State"}[kind],
+                    ", ".join(named),
+                )
+            )
+    for name in dataset["parameters"]:
+        ranges = [file["parameters"][name] for file in files if name in file.get("parameters", {})]
+        if ranges:
+            low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+            facts.append((f"Parameter {name}", f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"))
+    facts.append(("Boundary", ", ".join(f"{axis}: {kind}" for axis, kind in dataset["boundary"].items())))
+    if dataset.get("dt"):
+        facts.append(("Time between frames", f"{dataset['dt']:.4g}"))
+    values = [file["arrays"]["u"] for file in files if "min" in file["arrays"].get("u", {})]
+    if values:
+        found = f"{number(min(v['min'] for v in values))} to {number(max(v['max'] for v in values))}"
+        facts.append(("Values", f"{found}; all finite in {len(files)} file{'s' if len(files) > 1 else ''}"))
+    drifts = [v["conservation"] for v in values if "conservation" in v]
+    if drifts:
+        worst = max(d["drift"] for d in drifts)
+        facts.append(
+            (
+                "Conservation",
+                f"means drift by at most {number(worst, 2)} standard deviations, "
+                f"{number(drifts[0]['tolerance'], 1)} is allowed",
+            )
+        )
+    return facts
+
+
+def training_facts(
+    model: Mapping[str, Any], recipe: Mapping[str, Any], codec: Mapping[str, Any] | None = None
+) -> list[tuple[str, str]]:
+    """What was trained and how, in words; ``recipe`` is the one of the model's object."""
+    config = dict(recipe.get("stages", {}).get(model["stage"], {}).get("config", {}))
+    config.pop("architecture", None)
+    architecture = dict(model["config"])
+    name = architecture.pop("name", model["stage"])
+    limits = {"steps": "optimizer steps", "epochs": "epochs", "cpuBudgetSeconds": "CPU-seconds"}
+    limit = [f"{number(config.pop(key))} {words}" for key, words in limits.items() if key in config]
+    kept = model["validation"]
+    facts = [
+        ("Architecture", f"{name} ({_settings(architecture)})" if architecture else str(name)),
+        ("Weights", f"{whole(model['parameters'])} parameters"),
+        ("Limit", ", ".join(limit) or "–"),
+        ("Stage", f"{model['stage']}: {_settings(config)}" if config else model["stage"]),
+        (
+            "Kept",
+            f"step {whole(kept['step'])} of {whole(model['steps'])}, "
+            f"{kept['metric']} {number(kept['value'])}",
+        ),
+    ]
+    if codec is not None:
+        facts.insert(2, ("Codec", f"{whole(codec['parameters'])} more parameters"))
+    return [*facts, ("Seed", str(recipe["seed"]))] if "seed" in recipe else facts
+
+
+def _settings(config: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {_plain(value)}" for key, value in config.items())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)

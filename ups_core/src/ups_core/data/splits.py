@@ -1,0 +1,184 @@
+"""Splits: which samples train, validate and test, dealt out by initial state.
+
+A multi-parameter set holds the same initial states under several viscosities. A test trajectory whose
+initial state was trained on under another viscosity is no test of anything new, so the unit that is
+dealt out is the *initial state*, and all its samples go where it goes. States are put in an order
+that depends on the seed and on their hash alone: neither on the order of the files, nor on how many
+other states there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from ups_core.errors import InvalidSpec
+
+#: Further names are further test sets.
+EXCLUSIVE = ("train", "val", "test")
+
+
+class Sample(NamedTuple):
+    """One trajectory, or one input with its solution."""
+
+    #: Converted file, and the raw file that it came from, whose name patterns are about.
+    file: str
+    source: str
+    index: int
+    #: SHA-256 of the raw initial state.
+    state: str
+    parameters: Mapping[str, float]
+
+
+@dataclass
+class Splits:
+    """Name of a split to its samples by file, and how many states were dropped from it."""
+
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, list[dict[str, Any]]]:
+        """``{split: [{"file", "indices"}]}``, files and indices in order."""
+        table = {}
+        for name, samples in self.samples.items():
+            files: dict[str, list[int]] = {}
+            for sample in samples:
+                files.setdefault(sample.file, []).append(sample.index)
+            table[name] = [{"file": file, "indices": sorted(files[file])} for file in sorted(files)]
+        return table
+
+
+class _Rule(NamedTuple):
+    """What a split asks for. ``amount`` is a count, a fraction of the pool, or None for all of it."""
+
+    pattern: str | None
+    where: tuple[tuple[str, tuple[float, ...]], ...]
+    amount: int | Fraction | None
+
+    @property
+    def pool(self) -> tuple[str | None, tuple[tuple[str, tuple[float, ...]], ...]]:
+        return self.pattern, self.where
+
+    def matches(self, sample: Sample) -> bool:
+        names = (sample.source, sample.source.rpartition("/")[2])
+        if self.pattern is not None and not any(fnmatchcase(name, self.pattern) for name in names):
+            return False
+        return all(
+            name in sample.parameters
+            and any(math.isclose(sample.parameters[name], value) for value in values)
+            for name, values in self.where
+        )
+
+
+def split(samples: Iterable[Sample], spec: Mapping[str, Any], seed: int = 0) -> Splits:
+    """Deal ``samples`` out as ``spec.splits`` says. Pure.
+
+    A split is a count or a fraction of initial states, or a mapping with ``pattern`` (names of raw
+    files), ``where`` (values of parameters) and ``count`` or ``fraction`` of what these match. A plain
+    number draws from the samples that no other split's ``pattern`` or ``where`` claims. ``train`` is
+    served first, then ``val``, then ``test``, then the further test sets by name, which may share states
+    with ``test`` and each other but, like ``test``, never with ``train`` or ``val``: such states are
+    dropped from them, and counted where the rule asked for all it matches.
+
+    Raises :class:`InvalidSpec`, with both numbers, where a split asks for more states than there are
+    and where one remains empty.
+    """
+    ordered = sorted(samples, key=lambda sample: (sample.file, sample.index))
+    rules = {name: _rule(value) for name, value in spec.items()}
+    claimed = [rule for rule in rules.values() if rule.pool != (None, ())]
+    names = [name for name in EXCLUSIVE if name in rules] + sorted(set(rules) - set(EXCLUSIVE))
+    result = Splits()
+    learned: set[str] = set()  # states in train or val
+    tested: set[str] = set()  # states in test
+    handed_out: dict[Any, Fraction] = {}
+    for name in names:
+        rule = rules[name]
+        pool = [
+            sample
+            for sample in ordered
+            if rule.matches(sample)
+            and (rule.pool != (None, ()) or not any(other.matches(sample) for other in claimed))
+        ]
+        states = _in_order({sample.state for sample in pool}, seed)
+        taken = learned | tested if name in EXCLUSIVE else learned
+        free = [state for state in states if state not in taken]
+        wanted = _wanted(rule, len(states), handed_out)
+        chosen = set(free if wanted is None else free[:wanted])
+        if wanted is not None and wanted > len(free):
+            raise _too_few(name, rule, wanted, len(free), len(states))
+        if not chosen:
+            raise _too_few(name, rule, 1, len(free), len(states))
+        result.samples[name] = [sample for sample in pool if sample.state in chosen]
+        result.dropped[name] = len(states) - len(free) if wanted is None else 0
+        if name in ("train", "val"):
+            learned |= chosen
+        elif name == "test":
+            tested |= chosen
+    return result
+
+
+def shared_states(samples: Mapping[str, Iterable[Sample]]) -> dict[tuple[str, str], set[str]]:
+    """States that two splits share although they must not: empty for every result of :func:`split`."""
+    states = {name: {sample.state for sample in each} for name, each in samples.items()}
+    pairs = [(one, other) for one in ("train", "val") for other in states if other != one]
+    return {
+        (one, other): both for one, other in pairs if one in states and (both := states[one] & states[other])
+    }
+
+
+def _rule(value: Any) -> _Rule:
+    if not isinstance(value, Mapping):
+        return _Rule(None, (), _amount(value))
+    where = tuple(
+        (name, tuple(float(v) for v in (values if isinstance(values, (list, tuple)) else [values])))
+        for name, values in sorted(value.get("where", {}).items())
+    )
+    return _Rule(value.get("pattern"), where, _amount(value.get("count", value.get("fraction"))))
+
+
+def _amount(value: float | None) -> int | Fraction | None:
+    """Canonical JSON writes 1.0 as 1, so type tells nothing: whole numbers are counts, others fractions."""
+    if value is None:
+        return None
+    return int(value) if value == int(value) else Fraction(str(value))
+
+
+def _in_order(states: Iterable[str], seed: int) -> list[str]:
+    return sorted(states, key=lambda state: hashlib.sha256(f"{seed}:{state}".encode()).digest())
+
+
+def _wanted(rule: _Rule, available: int, handed_out: dict[Any, Fraction]) -> int | None:
+    """A count of states. Fractions of one pool are rounded together: 0.8, 0.1 and 0.1 leave none over."""
+    if not isinstance(rule.amount, Fraction):
+        return rule.amount
+    before = handed_out.get(rule.pool, Fraction(0))
+    handed_out[rule.pool] = before + rule.amount
+    return round(available * (before + rule.amount)) - round(available * before)
+
+
+def _too_few(name: str, rule: _Rule, wanted: int, free: int, matching: int) -> InvalidSpec:
+    claimed = matching - free
+    found = f"{free} initial states" + (
+        f" ({matching} match, {claimed} of them are in other splits)" if claimed else ""
+    )
+    if rule.pool == (None, ()):
+        found += " that no other split claims by pattern or where"
+    else:
+        found += ", matching " + ", ".join(
+            [f"pattern {rule.pattern}"] * (rule.pattern is not None)
+            + [f"{parameter} in {list(values)}" for parameter, values in rule.where]
+        )
+    return InvalidSpec(
+        f"split {name} asks for more than there is",
+        where=f"spec.splits.{name}",
+        found=found,
+        expected=f"at least {wanted}",
+        fix=f"lower spec.splits.{name}"
+        if free
+        else f"correct spec.splits.{name}, or lower the splits before it",
+    )

@@ -1,0 +1,1 @@
+"""Judging a trained surrogate: metrics, closed-loop rollouts, and the peers it must beat."""

@@ -1,0 +1,109 @@
+"""What a surrogate must beat: the trivial guess, and the classical solver on the same grid.
+
+- **persistence** (transient): the last given frame, repeated. One step ahead, the true frame before.
+- **mean** (steady): the mean solution of the training split. A test set on another grid gets that
+  mean field interpolated linearly onto its nodes; nodes outside the training grid take the value of
+  the nearest one inside (on periodic axes the field wraps around).
+- **solver**: the family's own solver, in float64, started from the same initial frame (or input) at
+  the data's own, coarse resolution. Its error is what discretisation alone costs there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from ups_core.data.families.base import Solver
+from ups_core.evaluate.split import Split, Window
+
+
+class Surrogate(Protocol):
+    """What evaluation needs of a trained model; arrays are NumPy, in physical units."""
+
+    def rollout(self, u0: np.ndarray, steps: int, parameters: np.ndarray | None = None) -> np.ndarray: ...
+
+    def solve(self, a: np.ndarray, parameters: np.ndarray | None = None) -> np.ndarray: ...
+
+
+def persistence(split: Split, batch: slice, frames: Window) -> np.ndarray:
+    """The last given frame at every predicted one: (n, steps, C, X[, Y])."""
+    return np.repeat(split.u[batch, frames.start : frames.given], frames.steps, axis=1)
+
+
+def surrogate_rollout(model: Surrogate, split: Split, batch: slice, frames: Window) -> np.ndarray:
+    """The closed-loop rollout from the last given frame: (n, steps, C, X[, Y])."""
+    start = np.array(split.u[batch, frames.start])  # (n, C, X[, Y])
+    return model.rollout(start, frames.steps, parameters=_columns(split, batch))
+
+
+def surrogate_one_step(model: Surrogate, split: Split, batch: slice, frames: Window) -> np.ndarray:
+    """Every predicted frame from the true frame before it: (n, steps, C, X[, Y])."""
+    before = np.array(split.u[batch, frames.start : frames.start + frames.steps])  # (n, steps, C, X[, Y])
+    n, steps = before.shape[:2]
+    columns = _columns(split, batch)
+    if columns is not None:
+        columns = np.repeat(columns, steps, axis=0)
+    after = model.rollout(before.reshape(n * steps, *before.shape[2:]), 1, parameters=columns)
+    return after.reshape(before.shape)
+
+
+def solver_rollout(solver: Solver, split: Split, batch: slice, frames: Window) -> np.ndarray:
+    """The classical solution at the predicted frames: (n, steps, C, X[, Y]), float64."""
+    times = split.coordinates["T"][frames.covered]
+    solution = solver(
+        split.u[batch, frames.start].astype(np.float64),
+        coordinates={**split.coordinates, "T": times},
+        parameters=_float64(split.named_parameters(batch)),
+    )
+    return solution[:, 1:]
+
+
+def solver_steady(solver: Solver, split: Split, batch: slice) -> np.ndarray:
+    """The classical solution of a steady problem: (n, C, X[, Y]), float64."""
+    assert split.a is not None
+    given = split.a[batch].astype(np.float64)
+    return solver(
+        given, coordinates=split.coordinates, parameters=_float64(split.named_parameters(batch)), input=given
+    )
+
+
+def surrogate_steady(model: Surrogate, split: Split, batch: slice) -> np.ndarray:
+    """The surrogate's solution of a steady problem: (n, C, X[, Y])."""
+    assert split.a is not None
+    return model.solve(np.array(split.a[batch]), parameters=_columns(split, batch))
+
+
+def mean_solution(train: Split) -> np.ndarray:
+    """The mean of the training solutions: (C, X[, Y]), float64, read batch by batch."""
+    total = np.zeros(train.u.shape[1:], dtype=np.float64)
+    for batch in train.batches():
+        total += train.u[batch].sum(axis=0, dtype=np.float64)
+    return total / len(train)
+
+
+def resample(
+    values: np.ndarray,
+    source: Mapping[str, np.ndarray],
+    target: Mapping[str, np.ndarray],
+    boundary: Mapping[str, str],
+) -> np.ndarray:
+    """(C, X[, Y]) from the nodes ``source`` to the nodes ``target``, linearly along each axis in turn."""
+    for axis, letter in enumerate([a for a in "XY" if a in source], start=1):
+        old, new = source[letter], target[letter]
+        if len(old) == len(new) and np.array_equal(old, new):
+            continue
+        period = (old[1] - old[0]) * len(old) if boundary.get(letter) == "periodic" else None
+        values = np.apply_along_axis(
+            lambda line, o=old, n=new, p=period: np.interp(n, o, line, period=p), axis, values
+        )
+    return values
+
+
+def _columns(split: Split, batch: slice) -> np.ndarray | None:
+    return split.parameters[batch] if split.parameter_names else None
+
+
+def _float64(parameters: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(values, dtype=np.float64) for name, values in parameters.items()}

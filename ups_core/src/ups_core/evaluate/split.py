@@ -1,0 +1,120 @@
+"""One split of cached data, opened lazily, and the frames of it that an evaluation asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ups_core.errors import DataInvalid, InvalidSpec
+
+#: Values of truth that one batch may hold; bounds the memory of an evaluation at a few copies of it.
+BATCH_VALUES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Split:
+    """The samples of one split, on their own grid, in physical units.
+
+    Attributes
+    ----------
+    u:
+        (N, T, C, X[, Y]) where transient, (N, C, X[, Y]) where steady; float32, memory-mapped.
+    a:
+        Input of a steady problem, (N, C, X[, Y]); None where transient.
+    parameters:
+        (N, P), the columns named by ``parameter_names``.
+    coordinates:
+        Axis letter to its nodes; ``T`` holds the times of the frames.
+    """
+
+    name: str
+    u: np.ndarray
+    a: np.ndarray | None
+    parameters: np.ndarray
+    parameter_names: tuple[str, ...]
+    coordinates: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.u)
+
+    @property
+    def space(self) -> int:
+        """Number of spatial axes."""
+        return len(self.coordinates) - ("T" in self.coordinates)
+
+    def batches(self) -> Iterator[slice]:
+        """Slices of samples that keep a batch near :data:`BATCH_VALUES`."""
+        per_sample = int(np.prod(self.u.shape[1:]))
+        size = max(1, BATCH_VALUES // per_sample)
+        for start in range(0, len(self), size):
+            yield slice(start, min(start + size, len(self)))
+
+    def named_parameters(self, batch: slice) -> dict[str, np.ndarray]:
+        """Name to (n,) values, as a family's solver takes them."""
+        return {name: self.parameters[batch, i] for i, name in enumerate(self.parameter_names)}
+
+
+def open_split(folder: Path, dataset: Mapping[str, Any], name: str) -> Split:
+    """The split ``name`` of a cache object in ``folder``, described by its ``dataset.json``."""
+    if name not in dataset["splits"]:
+        raise InvalidSpec(
+            "the evaluation names a split that the dataset does not have",
+            where="spec.evaluation.split",
+            found=name,
+            expected=" or ".join(sorted(dataset["splits"])),
+            fix=f"set spec.evaluation.split to one of these, or add {name} to the Dataset's spec.splits",
+        )
+    root, steady = folder / name, bool(dataset["steady"])
+    axes = tuple(dataset["space"]) + (() if steady else ("T",))
+    names = tuple(dataset.get("parameters", ()))
+    u = np.load(root / "u.npy", mmap_mode="r")
+    parameters = np.load(root / "parameters.npy") if names else np.zeros((len(u), 0), dtype=np.float32)
+    coordinates = {axis: np.load(root / f"{axis.lower()}.npy").astype(np.float64) for axis in axes}
+    if len(u) == 0:
+        raise DataInvalid(f"split {name} is empty", where="spec.splits", expected="at least one sample")
+    a = np.load(root / "a.npy", mmap_mode="r") if steady else None
+    return Split(name, u, a, parameters, names, coordinates)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which frames are given and which are predicted: ``given`` frames, then ``steps`` more."""
+
+    given: int
+    steps: int
+
+    @property
+    def start(self) -> int:
+        """The last given frame, from which a rollout starts."""
+        return self.given - 1
+
+    @property
+    def predicted(self) -> slice:
+        return slice(self.given, self.given + self.steps)
+
+    @property
+    def covered(self) -> slice:
+        """The frame that a rollout starts from and those that it predicts."""
+        return slice(self.start, self.given + self.steps)
+
+
+def window(split: Split, rollout: Mapping[str, Any]) -> Window:
+    """The frames that ``evaluation.rollout`` asks of a split; all that it has where it does not say."""
+    frames, given = split.u.shape[1], int(rollout.get("from") or 1)
+    available = frames - given
+    steps = int(rollout.get("steps") or available)
+    if available < 1 or steps > available:
+        raise InvalidSpec(
+            f"the rollout asks for more frames than split {split.name} holds",
+            where="spec.evaluation.rollout",
+            found=f"from {given}, steps {steps}",
+            expected=f"at most {frames} frames together",
+            fix=f"set spec.evaluation.rollout.steps to {available}"
+            if available > 0
+            else "set spec.evaluation.rollout.from to 1",
+        )
+    return Window(given, steps)

@@ -1,0 +1,95 @@
+"""Judging a surrogate of a steady problem: from an input field to the solution, in one evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from ups_core.data.families.base import Family
+from ups_core.evaluate import metrics, peers
+from ups_core.evaluate.judgement import Judgement, Meter, Spectra, finite_metrics
+from ups_core.evaluate.split import Split
+
+
+def judge_steady(
+    model: peers.Surrogate,
+    split: Split,
+    train: Split,
+    family: Family,
+    boundary: Mapping[str, str],
+    *,
+    names: Sequence[str],
+    tick: Callable[[], None],
+) -> Judgement:
+    """All metrics of the surrogate, and of the peers in ``names``, over a split.
+
+    ``persistence`` among the names asks for the mean predictor, its counterpart where nothing moves.
+    """
+    spectra, meter = Spectra(split.space), Meter()
+    peers.surrogate_steady(model, split, slice(0, 1))  # see judge_transient
+
+    def predict(batch: slice) -> np.ndarray:
+        return peers.surrogate_steady(model, split, batch)
+
+    def metered(batch: slice) -> np.ndarray:
+        with meter.running(batch.stop - batch.start):
+            return predict(batch)
+
+    error, largest = score(metered, split, tick, spectra)
+    columns = {"rel_l2": error, "max_error": largest}
+    cost = {"surrogate": meter.to_dict()}
+    notes: dict[str, str] = {}
+    if "persistence" in names:
+        mean = peers.mean_solution(train)
+        if train.u.shape[2:] != split.u.shape[2:]:
+            grids = " onto ".join("x".join(map(str, s.u.shape[2:])) for s in (train, split))
+            notes["mean"] = f"the training mean, interpolated linearly from {grids}"
+        mean = peers.resample(mean, train.coordinates, split.coordinates, boundary)
+        columns["mean.rel_l2"], columns["mean.max_error"] = score(
+            lambda b: np.broadcast_to(mean, (b.stop - b.start, *mean.shape)), split, tick
+        )
+    if "solver" in names and (solver := family.solver) is not None:
+        solver_meter = Meter()
+        peers.solver_steady(solver, split, slice(0, 1))
+
+        def solve(batch: slice) -> np.ndarray:
+            with solver_meter.running(batch.stop - batch.start):
+                return peers.solver_steady(solver, split, batch)
+
+        columns["solver.rel_l2"], columns["solver.max_error"] = score(solve, split, tick)
+        cost["solver"] = solver_meter.to_dict()
+
+    flat = {name: float(metrics.mean_defined(v)) for name, v in columns.items() if name.endswith("rel_l2")}
+    flat |= {name: float(v.max()) for name, v in columns.items() if name.endswith("max_error")}
+    flat["diverged"] = int(metrics.diverged(error).sum())
+    if left_out := metrics.undefined(error):
+        flat["undefined"] = left_out
+    return Judgement(
+        metrics=finite_metrics(flat),
+        columns=columns,
+        error=np.where(np.isnan(error), np.inf, error),
+        spectra=spectra.to_dict([0], split, [field.name for field in family.fields]),
+        predict=predict,
+        cost=cost,
+        notes=notes,
+    )
+
+
+def score(
+    predict: Callable[[slice], np.ndarray],
+    split: Split,
+    tick: Callable[[], None],
+    spectra: Spectra | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Relative L2 error and largest error of each sample, (N,) both, batch by batch."""
+    errors, largest = [], []
+    for batch in split.batches():
+        truth = split.u[batch]  # (n, C, X[, Y])
+        prediction = predict(batch)
+        errors.append(metrics.rel_l2(prediction, truth))
+        largest.append(metrics.max_error(prediction, truth))
+        if spectra is not None:
+            spectra.add(prediction[:, None], truth[:, None])
+        tick()
+    return np.concatenate(errors), np.concatenate(largest)
