@@ -14,7 +14,7 @@ import yaml
 
 from ups_core.api import Dataset, TrainingRun
 from ups_core.api.dataset import DatasetSpec
-from ups_core.api.stages import STAGES
+from ups_core.api.stages import STAGES, OperatorConfig
 from ups_core.api.templates import expanded
 from ups_core.api.trainingrun import Stage
 from ups_core.data.families import family as family_of
@@ -262,5 +262,6 @@ def stage_config(stage: Stage, *, steady: bool) -> dict[str, Any]:
         raise InvalidSpec(
             "a stage's config is not valid", where=f"spec.stages[{stage.name}].config", found=error
         ) from error
-    resolved = config.resolved(steady=steady) if hasattr(config, "resolved") else config
-    return resolved.to_dict()
+    if isinstance(config, OperatorConfig):
+        config = config.resolved(steady=steady)
+    return config.to_dict()

@@ -10,7 +10,7 @@ from ups_core.api.model import Model, Name, NonNegativeInt, Quantity
 
 GROUP = "ups.dev"
 VERSION = "v1alpha1"
-API_VERSION = f"{GROUP}/{VERSION}"
+API_VERSION: Literal["ups.dev/v1alpha1"] = "ups.dev/v1alpha1"
 
 #: Why a run or a dataset failed: closed, so that alerts and scripts can rely on it.
 Reason = Literal[

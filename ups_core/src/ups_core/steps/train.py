@@ -31,6 +31,7 @@ from ups_core.train import published
 from ups_core.train.checkpoint import Checkpoints
 from ups_core.train.data import Split
 from ups_core.train.loop import Fitted, fit
+from ups_core.train.memory import keep_freed_memory
 from ups_core.train.normaliser import Normaliser
 from ups_core.train.tasks import Coding, Steady, Task, Transient
 from ups_core.train.tracking import tracker
@@ -43,6 +44,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
     config = STAGES[stage].model_validate(ctx.recipe["stages"][stage]["config"])
     if threads := ctx.options.get("threads"):
         torch.set_num_threads(threads)
+    keep_freed_memory()
     torch.manual_seed(seed)  # initial weights
     prepared = prepare(ctx, stage, config)
     task, facts = prepared.task, prepared.facts
@@ -54,7 +56,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
     )
     with (
         ctx.record.writer("metrics", ctx.spec.name, ctx.spec.attempt, ctx.spec.shard) as rows,
-        tracker(ctx.options.get("tracking", {}), ctx.spec.name, facts, ctx.work) as track,
+        tracker(ctx.options.get("tracking", {}), ctx.spec.name, facts, ctx.record, ctx.work) as track,
         on_sigterm() as stop,
     ):
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console
 from rich.table import Table
 
+from ups_workflows.engines.local import Listener
+
 if TYPE_CHECKING:
     from ups_workflows.outcome import Failure
 
@@ -20,7 +22,7 @@ err = Console(file=sys.stderr, highlight=False, soft_wrap=True)
 _MARKS = {"cached": "[green]cached[/]", "runs": "[yellow]runs[/]", "unneeded": "[dim]unneeded[/]"}
 
 
-class Lines:
+class Lines(Listener):
     """A listener that writes a line for each thing that happens."""
 
     def __enter__(self) -> Self:

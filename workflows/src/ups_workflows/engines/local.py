@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ups_core.api.common import EnvVar
 from ups_core.steps.context import StepSpec
@@ -29,8 +29,8 @@ from ups_workflows.plan import Plan
 GRACE = 60.0
 
 
-class Listener(Protocol):
-    """What wants to know how a plan proceeds; the command draws bars from it."""
+class Listener:
+    """Hears how a plan proceeds; the command draws bars from it, the record keeps a status."""
 
     def planned(self, steps: Mapping[str, Mapping[str, Any]]) -> None: ...
     def started(self, name: str) -> None: ...
@@ -59,7 +59,7 @@ class LocalEngine:
 
     store: Store
     work: Path
-    listener: Listener
+    listeners: tuple[Listener, ...]
     env: tuple[EnvVar, ...] = ()
     threads: int | None = None
     lock_fds: tuple[int, ...] = ()
@@ -91,7 +91,7 @@ class LocalEngine:
         done.steps = {step.name: done.steps[step.name] for step in plan.steps}
         if only is not None:
             done.steps = {name: step for name, step in done.steps.items() if name in only}
-        self.listener.planned(done.steps)
+        self._tell("planned", done.steps)
         await self._run_steps(plan, done, number)
         return done
 
@@ -158,7 +158,7 @@ class LocalEngine:
             limit=1 << 20,
         )
         self._running[spec.name] = process
-        self.listener.started(spec.name)
+        self._tell("started", spec.name)
         listening = asyncio.create_task(self._listen(spec.name, process))
         timed_out = False
         try:
@@ -174,17 +174,18 @@ class LocalEngine:
         finally:
             del self._running[spec.name]
         await listening
-        code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+        ended = await process.wait()
+        code = ended if ended >= 0 else 128 - ended
         result = _read_result(folder / "result.json")
         if timed_out:
             message = f"did not end within spec.stages[].timeoutSeconds = {timeout:g}"
             failure = Failure(spec.name, 7, "DeadlineExceeded", message)
         elif code == 0 and result is not None:
-            self.listener.finished(spec.name, result)
+            self._tell("finished", spec.name, result)
             return result, None
         else:
             failure = failure_of(spec.name, code or 1, result)
-        self.listener.failed(failure)
+        self._tell("failed", failure)
         return None, failure
 
     async def _listen(self, name: str, process: asyncio.subprocess.Process) -> None:
@@ -193,9 +194,13 @@ class LocalEngine:
             line = raw.decode(errors="replace").rstrip()
             if line.startswith('{"progress"'):
                 told = json.loads(line)
-                self.listener.progress(name, told["progress"], told["text"])
+                self._tell("progress", name, told["progress"], told["text"])
             elif line:
-                self.listener.said(name, line)
+                self._tell("said", name, line)
+
+    def _tell(self, what: str, *told: Any) -> None:
+        for listener in self.listeners:
+            getattr(listener, what)(*told)
 
     def _environment(self) -> dict[str, str]:
         # One BLAS thread for each training thread; the count is part of what makes results agree.

@@ -63,7 +63,7 @@ async def _run(
     engine = LocalEngine(
         store=store,
         work=cache_folder("work") / record_of(main).rsplit("/", 1)[1],
-        listener=_Both(listener, statuses),
+        listeners=(listener, *statuses),
         env=tuple(main.spec.env),
         threads=main.spec.threads if isinstance(main, TrainingRun) else None,
         lock_fds=locks,
@@ -83,10 +83,10 @@ async def _run(
             salts=salts,
             only=only,
         )
-        decision = "failed"
-        if attempt.failure and not engine.stopping:
-            counts, decision = after(attempt.failure, counts, main.spec.retry)
-        if decision != "again":
+        if attempt.failure is None or engine.stopping:
+            break
+        counts, decision = after(attempt.failure, counts, main.spec.retry)
+        if decision == "failed":
             break
         # Another node would be waited for; this machine is here already, so the pause is short.
         await asyncio.sleep(0 if attempt.failure.exit_code == EXIT_TRANSIENT else 1)
@@ -97,22 +97,7 @@ async def _run(
     return Ended(statuses[-1].resource, attempt, code)
 
 
-class _Both:
-    """Tells two: the person in front of the terminal, and the record."""
-
-    def __init__(self, listener: Listener, statuses: list[_Status]) -> None:
-        self._listeners: list[Any] = [listener, *statuses]
-
-    def __getattr__(self, name: str) -> Any:
-        def tell(*args: Any) -> None:
-            for listener in self._listeners:
-                if hear := getattr(listener, name, None):
-                    hear(*args)
-
-        return tell
-
-
-class _Status:
+class _Status(Listener):
     """Keeps ``run.json`` of one resource up to date."""
 
     def __init__(self, resource: TrainingRun | Dataset, record: RunRecord) -> None:

@@ -24,7 +24,9 @@ GIVES = ("stages", "evaluation", "analysis")
 def template_names() -> list[str]:
     """Names of the shipped templates."""
     return sorted(
-        f.name.removesuffix(".yaml") for f in files(__package__).iterdir() if f.name.endswith(".yaml")
+        f.name.removesuffix(".yaml")
+        for f in files("ups_core.api.templates").iterdir()
+        if f.name.endswith(".yaml")
     )
 
 
@@ -33,7 +35,7 @@ def template_text(name: str) -> str:
     if name not in template_names():
         known = ", ".join(template_names())
         raise InvalidSpec("there is no such template", found=name, expected=known, fix="ups init --list")
-    return files(__package__).joinpath(f"{name}.yaml").read_text()
+    return files("ups_core.api.templates").joinpath(f"{name}.yaml").read_text()
 
 
 @cache
