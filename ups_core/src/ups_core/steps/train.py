@@ -36,8 +36,6 @@ from ups_core.train.normaliser import Normaliser
 from ups_core.train.tasks import Coding, Steady, Task, Transient
 from ups_core.train.tracking import tracker
 
-RECIPE_VERSION = 1
-
 
 def run(ctx: StepContext) -> dict[str, Any]:
     stage, seed = ctx.options["stage"], int(ctx.recipe["seed"])

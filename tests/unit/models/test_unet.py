@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ups_core.api.architectures import UNetConfig
+from ups_core.models.unet import UNet
+
+CONFIG = UNetConfig.model_validate({"width": 16, "levels": 2})
+
+
+def test_shape_and_wall_on_the_square(square):
+    problem = square()
+    model = UNet(CONFIG, problem)
+    u = model(torch.randn(3, 1, 8, 8), torch.zeros(3, 0))
+    assert u.shape == (3, 1, 8, 8)
+    assert (u[:, :, 0] == 0).all()
+    assert (u[:, :, :, 0] == 0).all()
+    assert (u[:, :, 1:, 1:] != 0).all()
+
+
+def test_values_on_the_wall_are_not_read(square):
+    model = UNet(CONFIG, square())
+    a = torch.randn(2, 1, 8, 8)
+    b = a.clone()
+    b[:, :, 0] += 1.0
+    b[:, :, :, 0] -= 1.0
+    assert torch.equal(model(a, torch.zeros(2, 0)), model(b, torch.zeros(2, 0)))
+
+
+@pytest.mark.parametrize("points", [7, 8, 13])
+def test_line_of_any_length(line, points):
+    problem = line(steady=True, shape=(points,), boundary=("neumann",), fields=("u", "v"), inputs=("a",))
+    model = UNet(CONFIG, problem)
+    assert model(torch.randn(2, 1, points), torch.zeros(2, 0)).shape == (2, 2, points)
+
+
+def test_every_point_feels_every_other(square):
+    model = UNet(UNetConfig.model_validate({"width": 16}), square())
+    a = torch.randn(1, 1, 8, 8, requires_grad=True)
+    model(a, torch.zeros(1, 0))[0, 0, 1, 1].backward()
+    assert a.grad is not None
+    assert a.grad[0, 0, 7, 7] != 0

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from ups_core.api.stages import Training
+from ups_core.errors import Preempted, StageFailed
+from ups_core.train.checkpoint import Checkpoints
+from ups_core.train.loop import fit
+
+
+class Line:
+    """y = w x by least squares; the validation figure can be scripted."""
+
+    metric = "error"
+
+    def __init__(self, figures=None, poison=None):
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
+        self.x = torch.randn(40, 3, generator=torch.Generator().manual_seed(1))
+        self.figures = list(figures) if figures else None
+        self.seen = []
+        if poison is not None:
+            self.x[poison] = float("nan")
+
+    def __len__(self):
+        return len(self.x)
+
+    def losses(self, indices, generator):
+        self.seen.append(indices.tolist())
+        x = self.x[indices] + 0.01 * torch.randn(len(indices), 3, generator=generator)
+        losses = (self.model(x)[:, 0] - x.sum(1)).square()
+        return losses
+
+    def validate(self):
+        if self.figures is not None:
+            return self.figures.pop(0)
+        with torch.no_grad():
+            return float((self.model(self.x)[:, 0] - self.x.sum(1)).square().mean())
+
+    def describe(self, index):
+        return f"no. {index}"
+
+
+def config(**fields):
+    return Training.model_validate({"steps": 20, "batchSize": 8, "validations": 4, **fields})
+
+
+def test_learns_and_draws_every_curve_row():
+    rows = []
+    task = Line()
+    before = task.validate()
+    fitted = fit(task, config(steps=200), 0, report=lambda row, share: rows.append((row, share)))
+    assert fitted.position.best < before / 3
+    assert [row for row, _ in rows] == fitted.position.curve
+    assert len(rows) == 20
+    assert [row["step"] for row, _ in rows if "val.error" in row] == [50, 100, 150, 200]
+    assert rows[-1][1] == 1.0
+
+
+def test_an_epoch_shows_each_sample_once():
+    task = Line()
+    fit(task, config(steps=None, epochs=2), 0)
+    assert len(task.seen) == 10
+    first, second = ([i for batch in task.seen[n : n + 5] for i in batch] for n in (0, 5))
+    assert sorted(first) == sorted(second) == list(range(40))
+    assert first != second
+
+
+def test_best_is_kept_by_validation_not_by_the_last_or_the_loss():
+    task = Line(figures=[3.0, 1.0, float("nan"), 2.0])
+    states = []
+    fitted = fit(
+        task,
+        config(),
+        0,
+        report=lambda row, share: states.append(
+            {k: v.clone() for k, v in task.model.state_dict().items()} if "val.error" in row else None
+        ),
+    )
+    assert (fitted.position.best, fitted.position.best_step) == (1.0, 10)
+    second = [s for s in states if s is not None][1]
+    assert all(torch.equal(fitted.weights[k], second[k]) for k in second)
+    assert fitted.position.curve[-6]["val.error"] is None  # diverged: no number
+
+
+def test_no_finite_validation_is_a_failure():
+    with pytest.raises(StageFailed, match="no validation"):
+        fit(Line(figures=[math.inf] * 4), config(), 0)
+
+
+def test_nan_names_step_and_sample():
+    task = Line(poison=7)
+    with pytest.raises(StageFailed) as caught:
+        fit(task, config(), 0)
+    step = next(i for i, batch in enumerate(task.seen) if 7 in batch)
+    assert caught.value.exit_code == 7
+    assert caught.value.details["where"] == f"step {step}, training samples no. 7"
+
+
+def weights(fitted):
+    return {name: value.numpy().tobytes() for name, value in fitted.weights.items()}
+
+
+@pytest.mark.parametrize(
+    "limit", [{"steps": 20}, {"steps": None, "epochs": 4, "ema": 0.9}, {"optimizer": "adamw"}]
+)
+@pytest.mark.parametrize("kill", [1, 7, 19])
+def test_resume_is_bit_exact(store, tmp_path, limit, kill):
+    whole = fit(Line(), config(**limit), 0)
+
+    class Killed(Exception):
+        pass
+
+    def interrupted(task):
+        steps = iter(range(kill))
+        original = task.losses
+
+        def losses(*args):
+            if next(steps, None) is None:
+                raise Killed
+            return original(*args)
+
+        task.losses = losses
+        return task
+
+    checkpoints = Checkpoints(store, "runs/x/checkpoints/k", tmp_path, keep=2)
+    with pytest.raises(Killed):
+        fit(interrupted(Line()), config(**limit), 0, checkpoints=checkpoints, interval=0.0)
+    resumed = fit(Line(), config(**limit), 0, checkpoints=checkpoints, interval=0.0)
+    assert weights(resumed) == weights(whole)
+    assert resumed.position.curve == whole.position.curve
+    again = fit(Line(), config(**limit), 0, checkpoints=checkpoints)  # finished: nothing is trained
+    assert weights(again) == weights(whole)
+
+
+def test_a_stop_leaves_a_checkpoint(store, tmp_path):
+    checkpoints = Checkpoints(store, "runs/x/checkpoints/k", tmp_path)
+    task = Line()
+    with pytest.raises(Preempted) as caught:
+        fit(task, config(), 0, checkpoints=checkpoints, stop=lambda: len(task.seen) == 3)
+    assert caught.value.exit_code == 75
+    assert [e.path.split("/")[-2] for e in store.list(checkpoints.prefix)] == ["00000003"] * 3
+    assert weights(fit(Line(), config(), 0, checkpoints=checkpoints)) == weights(fit(Line(), config(), 0))
+
+
+def test_best_survives_a_resume_into_worse(store, tmp_path):
+    checkpoints = Checkpoints(store, "runs/x/checkpoints/k", tmp_path)
+    task = Line(figures=[1.0])
+    with pytest.raises(Preempted):
+        fit(task, config(), 0, checkpoints=checkpoints, stop=lambda: len(task.seen) == 6)
+    fitted = fit(Line(figures=[5.0, 4.0, 3.0]), config(), 0, checkpoints=checkpoints)
+    assert (fitted.position.best, fitted.position.best_step) == (1.0, 5)
+
+
+def test_cpu_budget_ends_and_counts_what_was_used_before(store, tmp_path):
+    checkpoints = Checkpoints(store, "runs/x/checkpoints/k", tmp_path)
+    task = Line()
+    limited = config(steps=None, cpuBudgetSeconds=0.4)
+    with pytest.raises(Preempted):
+        fit(task, limited, 0, checkpoints=checkpoints, stop=lambda: len(task.seen) == 5)
+    used = checkpoints.newest({"shapes": {k: list(v.shape) for k, v in task.model.state_dict().items()}})
+    fitted = fit(Line(), limited, 0, checkpoints=checkpoints)
+    assert used.facts["loop"]["cpu_seconds"] > 0
+    assert 0.4 <= fitted.position.cpu_seconds < 1.0
+    assert "val.error" in fitted.position.curve[-1]

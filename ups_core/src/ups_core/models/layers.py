@@ -1,0 +1,65 @@
+"""Pieces that networks share: boundary-aware padding and convolutions by number of dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ups_core.models.problem import Problem
+
+CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
+CONV_TRANSPOSE: dict[int, type[nn.ConvTranspose1d] | type[nn.ConvTranspose2d]] = {
+    1: nn.ConvTranspose1d,
+    2: nn.ConvTranspose2d,
+}
+
+
+def pad(u: Tensor, width: int, boundary: Sequence[str]) -> Tensor:
+    """``width`` points more on both sides of every spatial axis of u (B, C, X[, Y]).
+
+    Periodic axes wrap around (also when ``width`` exceeds the grid), Dirichlet axes are filled with
+    zeros, Neumann axes repeat their outermost value.
+    """
+    for axis, kind in enumerate(boundary, start=2):
+        n = u.shape[axis]
+        if kind == "periodic":
+            if width <= n:
+                u = torch.cat([u.narrow(axis, n - width, width), u, u.narrow(axis, 0, width)], dim=axis)
+            else:
+                u = u.index_select(axis, torch.arange(-width, n + width, device=u.device) % n)
+        elif kind == "neumann":
+            u = u.index_select(axis, torch.arange(-width, n + width, device=u.device).clamp(0, n - 1))
+        else:
+            u = F.pad(u, [0, 0] * (u.ndim - 1 - axis) + [width, width])
+    return u
+
+
+def crop(u: Tensor, width: int, dimensions: int) -> Tensor:
+    """The inverse of :func:`pad`: drop ``width`` points from both ends of the last axes."""
+    for axis in range(u.ndim - dimensions, u.ndim):
+        u = u.narrow(axis, width, u.shape[axis] - 2 * width)
+    return u
+
+
+def with_parameters(u: Tensor, parameters: Tensor) -> Tensor:
+    """u (B, C, X[, Y]) and parameters (B, P) to (B, C+P, X[, Y]): each parameter a constant channel."""
+    if parameters.shape[1] == 0:
+        return u
+    space = u.shape[2:]
+    p = parameters.reshape(*parameters.shape, *[1] * len(space)).expand(-1, -1, *space)  # (B, P, X[, Y])
+    return torch.cat([u, p], dim=1)
+
+
+class Padded(nn.Module):
+    """A convolution that keeps the grid, padded as the problem's boundary asks."""
+
+    def __init__(self, problem: Problem, channels_in: int, channels_out: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.boundary, self.width = problem.boundary, kernel // 2
+        self.conv = CONV[problem.dimensions](channels_in, channels_out, kernel)
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.conv(pad(u, self.width, self.boundary))  # (B, C_out, X[, Y])

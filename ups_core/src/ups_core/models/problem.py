@@ -1,0 +1,154 @@
+"""What a network has to know of its problem, as one small value.
+
+A dataset says which arrays there are, a family says what physics they obey. :class:`Problem` is the
+part of both that shapes a network: channels, grid, boundary, conserved fields, symmetries. It is
+built when training starts and travels in the published model, so that a model needs no dataset and
+no registry to be used.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from ups_core.data.families.base import Family, Transform
+from ups_core.errors import DataInvalid, InvalidSpec
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The facts of a problem that shape a network.
+
+    Attributes
+    ----------
+    fields, units: names and units of the solution's channels; ``inputs``: names of the channels that
+        the network is given (the fields themselves where transient).
+    shape: points of the training grid along each axis; ``spacing``: their distance along each axis.
+    boundary: ``periodic``, ``dirichlet`` or ``neumann``, for each axis.
+    wall: for each axis, whether node 0 lies on the wall and the opposite wall is one spacing behind
+        the last node (node i of n at i/n). A mirrored sample then has its data on the nodes from 1 on.
+    conserved: for each field, whether its spatial mean is constant in time.
+    parameters: names of the scalar parameters; ``varying``: those that differ between training
+        samples and are therefore given to the network.
+    shifts: axes along which a cyclic shift of a sample is again a sample.
+    dt: time between frames; None where steady.
+    """
+
+    family: str
+    steady: bool
+    space: str
+    fields: tuple[str, ...]
+    units: tuple[str, ...]
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    boundary: tuple[str, ...]
+    wall: tuple[bool, ...]
+    conserved: tuple[bool, ...]
+    parameters: tuple[str, ...] = ()
+    varying: tuple[str, ...] = ()
+    shifts: tuple[str, ...] = ()
+    symmetries: tuple[Transform, ...] = ()
+    dt: float | None = None
+
+    @property
+    def dimensions(self) -> int:
+        return len(self.space)
+
+    @property
+    def periodic(self) -> bool:
+        """Whether every axis is periodic."""
+        return all(kind == "periodic" for kind in self.boundary)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Problem:
+        return TypeAdapter(cls).validate_python(values)
+
+    @classmethod
+    def read(cls, folder: Path, family: Family) -> Problem:
+        """The problem of a cached dataset (``dataset.json`` and the arrays of its ``train`` split)."""
+        dataset = json.loads((folder / "dataset.json").read_text())
+        coordinates = {axis: np.load(folder / "train" / f"{axis.lower()}.npy") for axis in dataset["space"]}
+        return cls.of(dataset, family, coordinates, np.load(folder / "train" / "parameters.npy"))
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Mapping[str, Any],
+        family: Family,
+        coordinates: Mapping[str, np.ndarray],
+        parameters: np.ndarray,
+    ) -> Problem:
+        """From ``dataset.json``, the nodes of each axis and the training parameters (N, P).
+
+        Raises InvalidSpec for data without a grid, DataInvalid for nodes that are not equidistant.
+        """
+        if dataset["kind"] != "grid":
+            raise InvalidSpec(
+                "this stage trains on grids only",
+                where=f"family {dataset['family']}",
+                found=f"kind {dataset['kind']}",
+                expected="kind grid",
+                fix="choose a family whose data lie on a grid",
+            )
+        space, latent = dataset["space"], bool(dataset.get("latent"))
+        fields = [field["name"] for field in dataset["fields"]]
+        inputs = [field["name"] for field in dataset["inputs"]] if dataset["steady"] else fields
+        nodes = [coordinates[axis] for axis in space]
+        boundary = tuple(dataset["boundary"][axis] for axis in space)
+        names = dataset["parameters"]
+        vary = np.ptp(parameters, axis=0) > 0 if len(parameters) else np.zeros(len(names), bool)
+        square = len({len(n) for n in nodes}) == 1
+        return cls(
+            family=dataset["family"],
+            steady=dataset["steady"],
+            space=space,
+            fields=tuple(fields),
+            units=tuple(field.get("unit", "1") for field in dataset["fields"]),
+            inputs=tuple(inputs),
+            shape=tuple(len(n) for n in nodes),
+            spacing=tuple(_spacing(axis, n) for axis, n in zip(space, nodes, strict=True)),
+            boundary=boundary,
+            wall=tuple(k != "periodic" and _starts_on_wall(n) for k, n in zip(boundary, nodes, strict=True)),
+            conserved=tuple(not latent and name in family.conserved for name in fields),
+            parameters=tuple(names),
+            varying=tuple(name for name, v in zip(names, vary, strict=True) if v),
+            # A code is learned without regard to the symmetries, so it need not have them.
+            shifts=() if latent else tuple(family.shifts),
+            symmetries=() if latent else tuple(t for t in family.symmetries if square or not t.transpose),
+            dt=dataset["dt"],
+        )
+
+
+def _spacing(axis: str, nodes: np.ndarray) -> float:
+    steps = np.diff(nodes)
+    if len(steps) == 0 or not np.allclose(steps, steps[0], rtol=1e-3):
+        raise DataInvalid(
+            "the grid is not equidistant",
+            where=f"train/{axis.lower()}.npy",
+            found=f"spacings from {steps.min():g} to {steps.max():g}" if len(steps) else "one node",
+            expected="one spacing",
+            fix="interpolate the data to an equidistant grid before they are published",
+        )
+    return float(steps.mean())
+
+
+def _starts_on_wall(nodes: np.ndarray) -> bool:
+    """Node 0 at the origin and the wall one spacing behind the last node, on the unit interval."""
+    end = nodes[-1] + (nodes[-1] - nodes[0]) / (len(nodes) - 1)
+    return math.isclose(nodes[0], 0, abs_tol=1e-6) and math.isclose(end, 1, abs_tol=1e-3)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """(32, 1, 5) as people write it in messages."""
+    return "(" + ", ".join(map(str, shape)) + ")"

@@ -1,0 +1,25 @@
+"""Closed-loop rollout: the network's own output is its next input."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+#: Values that one batch of a rollout may hold; larger ones are cut along the samples.
+BATCH_VALUES = 1 << 20
+
+
+@torch.inference_mode()
+def rollout(model: nn.Module, u: Tensor, parameters: Tensor, steps: int) -> Tensor:
+    """The ``steps`` frames after u (B, C, X[, Y]), with parameters (B, P): (B, T, C, X[, Y]).
+
+    Normalised values in and out. Frames after a divergence hold whatever the arithmetic gives.
+    """
+    out = torch.empty(len(u), steps, *u.shape[1:], dtype=u.dtype)
+    size = max(1, BATCH_VALUES // u[0].numel())
+    for start in range(0, len(u), size):
+        state, p = u[start : start + size], parameters[start : start + size]
+        for t in range(steps):
+            state = model(state, p)  # (B, C, X[, Y])
+            out[start : start + size, t] = state
+    return out

@@ -1,0 +1,241 @@
+"""The training loop of every stage.
+
+One optimizer step at a time, until the limit is used up: steps, epochs, or CPU seconds of this process.
+Everything follows the elapsed share of that limit: learning rate, validations, rows of the curve. The
+best model is the one with the smallest validation figure; the training loss never decides.
+
+The loop can stop after any step and go on later to the same bytes (under a limit of steps or epochs,
+at a fixed number of threads): the order of samples is a function of seed and epoch, and everything
+else that changes is in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+import torch
+from torch import Tensor
+
+from ups_core.api.stages import Training
+from ups_core.errors import Preempted, StageFailed
+from ups_core.train.checkpoint import Checkpoints, Saved, shapes_of
+from ups_core.train.optim import Optimizer
+from ups_core.train.schedule import rate, ticks
+from ups_core.train.tasks import Task
+
+log = structlog.get_logger()
+
+#: Rows of the learning curve for each validation.
+ROWS = 5
+
+
+@dataclass
+class Position:
+    """Where the loop stands: the part of its state that is no tensor."""
+
+    step: int = 0
+    cpu_seconds: float = 0.0
+    best: float = math.inf
+    best_step: int = -1
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    curve: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The outcome: the best weights, their validation figure, and how they came about."""
+
+    weights: dict[str, Tensor]
+    position: Position
+
+
+def fit(
+    task: Task,
+    config: Training,
+    seed: int,
+    *,
+    checkpoints: Checkpoints | None = None,
+    facts: Mapping[str, Any] | None = None,
+    interval: float = 60.0,
+    stop: Callable[[], bool] = lambda: False,
+    report: Callable[[dict[str, Any], float], None] = lambda row, share: None,
+) -> Fitted:
+    """Train ``task.model`` until the limit of ``config`` and return the best of its validated states.
+
+    ``checkpoints`` are written every ``interval`` seconds, when ``stop()`` turns true (Preempted) and at
+    the end; the newest is continued. ``facts`` (architecture, units, normaliser hash) are kept in them
+    and must be equal. ``report(row, share)`` gets each row of the curve. StageFailed where a loss or a
+    gradient is not finite, or where no validation was.
+    """
+    return _Loop(task, config, seed, checkpoints, facts or {}, interval, stop, report).run()
+
+
+class _Loop:
+    def __init__(
+        self,
+        task: Task,
+        config: Training,
+        seed: int,
+        checkpoints: Checkpoints | None,
+        facts: Mapping[str, Any],
+        interval: float,
+        stop: Callable[[], bool],
+        report: Callable[[dict[str, Any], float], None],
+    ) -> None:
+        self.task, self.config, self.seed, self.model = task, config, seed, task.model
+        self.checkpoints, self.interval, self.stop, self.report = checkpoints, interval, stop, report
+        self.facts = {**facts, "shapes": shapes_of(task.model)}
+        self.batch = min(config.batch_size, len(task))
+        self.per_epoch = len(task) // self.batch  # what does not fill a batch waits for the next shuffle
+        self.optimizer = Optimizer(
+            task.model,
+            muon=config.optimizer == "muon",
+            lr=config.lr,
+            muon_lr=config.muon_lr,
+            weight_decay=config.weight_decay,
+            clip=config.clip,
+        )
+        self.generator = torch.Generator().manual_seed(seed)
+        self.order: tuple[int, Tensor] = (-1, torch.empty(0))
+        self.position = Position()
+        self.weights = dict(task.model.named_parameters())
+        self.average = {k: v.detach().clone() for k, v in self.weights.items()} if config.ema else {}
+        self.best: dict[str, Tensor] = {}
+
+    def run(self) -> Fitted:
+        if self.checkpoints and (saved := self.checkpoints.newest(self.facts)):
+            self.restore(saved)
+            log.info("going on from a checkpoint", at_step=self.position.step)
+        self.started = time.process_time() - self.position.cpu_seconds
+        written = time.monotonic()
+        share = self.share()
+        while share < 1:
+            learning_rate = rate(self.share(0.5), self.config.warmup)
+            self.train_one(learning_rate)
+            before, share = share, self.share()
+            validated = ticks(before, share, self.config.validations)
+            if validated or ticks(before, share, self.config.validations * ROWS):
+                self.row(learning_rate, self.validate() if validated else None, share)
+            if self.stop():
+                self.save()
+                raise Preempted("stopped, with a checkpoint written", found=f"step {self.position.step}")
+            if time.monotonic() - written >= self.interval:
+                self.save()
+                written = time.monotonic()
+        self.save()
+        if not self.best:
+            raise StageFailed(
+                "no validation gave a finite figure",
+                found=f"{self.position.step} steps",
+                expected=f"a finite {self.task.metric}",
+                fix="set stages[].config.lr and muonLr to a third",
+            )
+        return Fitted(self.best, self.position)
+
+    def share(self, ahead: float = 0.0) -> float:
+        """Elapsed share of the limit, in the middle of the coming step with ``ahead`` = 1/2."""
+        self.position.cpu_seconds = time.process_time() - self.started
+        if self.config.cpu_budget_seconds is not None:
+            return self.position.cpu_seconds / self.config.cpu_budget_seconds
+        total = self.config.steps or (self.config.epochs or 0) * self.per_epoch
+        return (self.position.step + ahead) / total
+
+    def indices(self) -> Tensor:
+        """The training samples of the coming step, (B,)."""
+        epoch, place = divmod(self.position.step, self.per_epoch)
+        if self.order[0] != epoch:
+            shuffle = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            self.order = epoch, torch.randperm(len(self.task), generator=shuffle)
+        return self.order[1][place * self.batch : (place + 1) * self.batch]
+
+    def train_one(self, learning_rate: float) -> None:
+        indices = self.indices()
+        losses = self.task.losses(indices, self.generator)  # (B,)
+        loss = losses.mean()
+        loss.backward()
+        norm, value = self.optimizer.step(learning_rate), float(loss.detach())
+        if not (math.isfinite(norm) and math.isfinite(value)):
+            self.diverged(indices, losses)
+        position = self.position
+        position.step += 1
+        position.loss_sum += value
+        position.loss_count += 1
+        if self.average:
+            with torch.no_grad():
+                # A young average forgets faster: else it would remember the random start.
+                decay = min(self.config.ema, position.step / (position.step + 10))
+                for name, average in self.average.items():
+                    average.lerp_(self.weights[name], 1 - decay)
+
+    def diverged(self, indices: Tensor, losses: Tensor) -> None:
+        finite = torch.isfinite(losses)
+        guilty = indices if bool(finite.all()) else indices[~finite]
+        names = ", ".join(self.task.describe(int(i)) for i in guilty[:8])
+        raise StageFailed(
+            "training diverged",
+            where=f"step {self.position.step}, training samples {names}{', ...' if len(guilty) > 8 else ''}",
+            found="a gradient that is not finite" if bool(finite.all()) else "a loss that is not finite",
+            expected="finite numbers",
+            fix="look at these samples; where they are sound, set stages[].config.lr and muonLr to a third",
+        )
+
+    def validate(self) -> float:
+        """The figure of the current model, or of the average; keeps the weights where it is the best yet."""
+        live = {k: v.detach().clone() for k, v in self.weights.items()}
+        self.load(self.average or live)
+        figure = self.task.validate()
+        if math.isfinite(figure) and figure < self.position.best:
+            self.position.best, self.position.best_step = figure, self.position.step
+            self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.load(live)
+        return figure
+
+    @torch.no_grad()
+    def load(self, values: Mapping[str, Tensor]) -> None:
+        for name, p in self.weights.items():
+            p.copy_(values[name])
+
+    def row(self, learning_rate: float, figure: float | None, share: float) -> None:
+        """One row of the curve: mean loss since the last one, perhaps a validation figure."""
+        position = self.position
+        row: dict[str, Any] = {
+            "step": position.step,
+            "epoch": round(position.step / self.per_epoch, 6),
+            "lr": learning_rate * self.config.lr,
+            "train.loss": position.loss_sum / max(position.loss_count, 1),
+        }
+        if figure is not None:
+            row[f"val.{self.task.metric}"] = figure if math.isfinite(figure) else None
+        position.loss_sum, position.loss_count = 0.0, 0
+        position.curve.append(row)
+        self.report(row, min(share, 1.0))
+
+    def save(self) -> None:
+        if self.checkpoints is None:
+            return
+        state = {f"optimizer/{k}": v for k, v in self.optimizer.state().items()}
+        state |= {f"best/{k}": v for k, v in self.best.items()}
+        state |= {f"average/{k}": v for k, v in self.average.items()}
+        state["generator"] = self.generator.get_state()
+        best = self.position.best if self.best else None
+        facts = {**self.facts, "loop": {**vars(self.position), "best": best}}
+        self.checkpoints.save(self.position.step, self.model.state_dict(), state, facts)
+
+    def restore(self, saved: Saved) -> None:
+        loop = saved.facts["loop"]
+        self.position = Position(**{**loop, "best": math.inf if loop["best"] is None else loop["best"]})
+        self.model.load_state_dict(saved.weights)
+        parts: dict[str, dict[str, Tensor]] = {"optimizer": {}, "best": {}, "average": {}}
+        for name, value in saved.state.items():
+            kind, _, rest = name.partition("/")
+            if rest:
+                parts[kind][rest] = value
+        self.optimizer.load_state(parts["optimizer"])
+        self.best, self.average = parts["best"], parts["average"]
+        self.generator.set_state(saved.state["generator"])

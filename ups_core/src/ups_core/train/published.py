@@ -1,0 +1,102 @@
+"""The object of a trained stage: weights, and a ``model.json`` that says all else about them.
+
+``model.json`` holds the architecture's config, the problem, units, normaliser with its hash, shapes of
+all weights, and the validation figure. With a codec, its weights and its ``model.json`` lie beside
+(``codec.safetensors``, ``codec.json``), so that one object is complete.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ups_core.api.architectures import Architecture
+from ups_core.api.stages import CodecConfig
+from ups_core.errors import DataInvalid, NotFound
+from ups_core.models.codec import Codec
+from ups_core.models.problem import Problem
+from ups_core.train.checkpoint import check_shapes, shapes_in, shapes_of
+from ups_core.train.normaliser import Normaliser
+
+FORMAT = 1
+
+_architecture: TypeAdapter[Any] = TypeAdapter(Architecture)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network with all that is needed to use it."""
+
+    network: nn.Module
+    problem: Problem
+    normaliser: Normaliser
+    facts: dict[str, Any]
+
+
+def build(stage: str, config: Mapping[str, Any], problem: Problem) -> nn.Module:
+    """The untrained network of a stage; ``config`` is the architecture's, or the codec's own."""
+    if stage == "codec":
+        return Codec(CodecConfig.model_validate(config), problem)
+    return _architecture.validate_python(config).build(problem)
+
+
+def describe(
+    stage: str,
+    config: Mapping[str, Any],
+    network: nn.Module,
+    problem: Problem,
+    normaliser: Normaliser,
+) -> dict[str, Any]:
+    """The facts of ``model.json`` that are known before training."""
+    return {
+        "format": FORMAT,
+        "stage": stage,
+        "config": dict(config),
+        "problem": json.loads(json.dumps(problem.to_dict())),
+        "units": dict(zip(problem.fields, problem.units, strict=True)),
+        "normaliser": json.loads(json.dumps(normaliser.to_dict())),
+        "normaliserSha256": normaliser.sha256,
+        "shapes": shapes_of(network),
+        "parameters": sum(p.numel() for p in network.parameters()),
+    }
+
+
+def write(folder: Path, facts: Mapping[str, Any], weights: Mapping[str, Tensor], name: str = "model") -> None:
+    """``<name>.safetensors`` and ``<name>.json``."""
+    save_file({k: v.contiguous() for k, v in weights.items()}, folder / f"{name}.safetensors")
+    (folder / f"{name}.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+
+
+def read(folder: Path, name: str = "model") -> Model:
+    """What :func:`write` wrote. NotFound where there is none, DataInvalid where parts do not fit."""
+    path = folder / f"{name}.json"
+    if not path.exists():
+        raise NotFound(
+            "no trained model here",
+            where=folder,
+            expected=path.name,
+            fix="give the folder, or objects/train/<key>, of a trained stage",
+        )
+    facts = json.loads(path.read_text())
+    if facts["format"] != FORMAT:
+        raise DataInvalid(
+            "model of another version of UPS", where=path, found=facts["format"], expected=FORMAT
+        )
+    problem = Problem.from_dict(facts["problem"])
+    network = build(facts["stage"], facts["config"], problem)
+    check_shapes(facts["shapes"], shapes_of(network), str(path))
+    load_weights(network, folder / f"{name}.safetensors")
+    return Model(network, problem, Normaliser.from_dict(facts["normaliser"]), facts)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load a safetensors file whose header fits the network; DataInvalid otherwise."""
+    check_shapes(shapes_in(path), shapes_of(network), str(path))
+    network.load_state_dict(load_file(path))

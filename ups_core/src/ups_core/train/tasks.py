@@ -1,0 +1,206 @@
+"""What a stage learns: samples in, losses out, and the figure that its best model is chosen by.
+
+The loop knows nothing of physics. It draws indices of training samples and asks the task for their
+losses, one each; from time to time it asks for the figure on the validation split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ups_core.api.stages import OperatorConfig
+from ups_core.evaluate.metrics import mean_defined, nrmse, rel_l2
+from ups_core.models.problem import Problem
+from ups_core.models.rollout import BATCH_VALUES, rollout
+from ups_core.train.augment import apply, augmentation, group, undo
+from ups_core.train.data import Split
+from ups_core.train.losses import relative_h1, relative_l2
+from ups_core.train.normaliser import Normaliser
+
+
+class Task(Protocol):
+    """One stage's learning problem."""
+
+    #: Name of the validation figure; smaller is better.
+    metric: str
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    def __len__(self) -> int:
+        """How many training samples there are."""
+        ...
+
+    def losses(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """One loss for each of the training samples ``indices`` (B,): (B,)."""
+        ...
+
+    def validate(self) -> float:
+        """The figure on the validation split; not finite where the model diverges."""
+        ...
+
+    def describe(self, index: int) -> str:
+        """A training sample as people name it."""
+        ...
+
+
+class Transient:
+    """One frame to the next; judged by the closed-loop rollout over all validation frames."""
+
+    metric = "rollout.nrmse"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        problem: Problem,
+        normaliser: Normaliser,
+        train: Split,
+        val: Split,
+        config: OperatorConfig,
+        judge: Callable[[np.ndarray], float] | None = None,
+    ) -> None:
+        """``judge`` gives the figure of validation rollouts (N, T, C, X[, Y]) in the units of the data."""
+        self.model, self.normaliser, self.val = model, normaliser, val
+        self.noise, self.pairs = config.noise, train.u.shape[1] - 1
+        self.frames = train.u.flatten(0, 1)  # (N*T, C, X[, Y])
+        self.samples = len(train)
+        self.parameters = normaliser.vary(problem, train.parameters)  # (N, P)
+        self.val_parameters = normaliser.vary(problem, val.parameters)  # (N, P)
+        shifts = not getattr(model, "shift_equivariant", False)
+        self.augment = augmentation(problem, shifts=shifts) if config.augment else None
+        self.loss = _loss(config, problem)
+        self.judge = judge or (lambda u: float(mean_defined(nrmse(u, val.u[:, 1:].numpy()))))
+
+    def __len__(self) -> int:
+        return self.samples * self.pairs
+
+    def losses(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        sample = indices // self.pairs
+        frame = indices + sample  # row of the pair's first frame among all N*T frames
+        scale = self.normaliser.fields.apply
+        u, after = scale(self.frames[frame]), scale(self.frames[frame + 1])  # (B, C, X[, Y])
+        if self.augment:
+            u, after = self.augment([u, after], generator)
+        if self.noise:
+            u = u + mean_free_noise(u, self.noise, generator)
+        return self.loss(self.model(u, self.parameters[sample]), after)
+
+    def validate(self) -> float:
+        start = self.normaliser.fields.apply(self.val.u[:, 0])  # (N, C, X[, Y])
+        u = rollout(self.model, start, self.val_parameters, self.val.u.shape[1] - 1)  # (N, T-1, C, X[, Y])
+        return self.judge(self.normaliser.fields.invert(u.flatten(0, 1)).reshape(u.shape).numpy())
+
+    def describe(self, index: int) -> str:
+        return f"{index // self.pairs} (frame {index % self.pairs})"
+
+
+class Steady:
+    """Input to solution; judged by the relative L2 error on the validation split."""
+
+    metric = "rel_l2"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        problem: Problem,
+        normaliser: Normaliser,
+        train: Split,
+        val: Split,
+        config: OperatorConfig,
+    ) -> None:
+        assert train.a is not None
+        self.model, self.problem, self.normaliser = model, problem, normaliser
+        self.u, self.a, self.val = train.u, train.a, val
+        self.parameters = normaliser.vary(problem, train.parameters)  # (N, P)
+        self.val_parameters = normaliser.vary(problem, val.parameters)  # (N, P)
+        self.average = config.test_time_augmentation
+        self.augment = augmentation(problem, shifts=True) if config.augment else None
+        self.loss = _loss(config, problem)
+
+    def __len__(self) -> int:
+        return len(self.u)
+
+    def losses(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        a = self.normaliser.inputs.apply(self.a[indices])  # (B, C, X[, Y])
+        u = self.normaliser.fields.apply(self.u[indices])  # (B, C', X[, Y])
+        if self.augment:
+            a, u = self.augment([a, u], generator)
+        return self.loss(self.model(a, self.parameters[indices]), u)
+
+    def validate(self) -> float:
+        assert self.val.a is not None
+        a = self.normaliser.inputs.apply(self.val.a)  # (N, C, X[, Y])
+        u = solve(self.model, a, self.val_parameters, self.problem, average=self.average)
+        return float(mean_defined(rel_l2(self.normaliser.fields.invert(u).numpy(), self.val.u.numpy())))
+
+    def describe(self, index: int) -> str:
+        return str(index)
+
+
+class Coding:
+    """A frame to itself, through the code; judged by the error of what is decoded."""
+
+    metric = "reconstruction.nrmse"
+
+    def __init__(self, model: nn.Module, normaliser: Normaliser, train: Split, val: Split) -> None:
+        self.model, self.normaliser, self.val = model, normaliser, val
+        self.frames = train.u.flatten(0, 1)  # (N*T, C, X[, Y])
+        self.per_sample = train.u.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def losses(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        u = self.normaliser.fields.apply(self.frames[indices])  # (B, C, X[, Y])
+        return relative_l2(self.model(u), u)
+
+    @torch.inference_mode()
+    def validate(self) -> float:
+        scale, frames = self.normaliser.fields, self.val.u.flatten(0, 1)  # (N*T, C, X[, Y])
+        size = max(1, BATCH_VALUES // frames[0].numel())
+        u = torch.cat([scale.invert(self.model(scale.apply(part))) for part in frames.split(size)])
+        return float(mean_defined(nrmse(u.reshape(self.val.u.shape).numpy(), self.val.u.numpy())))
+
+    def describe(self, index: int) -> str:
+        return f"{index // self.per_sample} (frame {index % self.per_sample})"
+
+
+@torch.inference_mode()
+def solve(model: nn.Module, a: Tensor, parameters: Tensor, problem: Problem, *, average: bool) -> Tensor:
+    """Solutions (N, C', X[, Y]) for inputs (N, C, X[, Y]) and parameters (N, P), normalised.
+
+    ``average``: solve every image of the input under the problem's symmetries, map the solutions
+    back and take their mean, which makes the surrogate exactly as symmetric as the problem.
+    """
+    elements = group(problem) if average else [()]
+    size = max(1, BATCH_VALUES // a[0].numel())
+    parts = []
+    for part, p in zip(a.split(size), parameters.split(size), strict=True):
+        images = [undo(e, model(apply(e, part, problem), p), problem) for e in elements]
+        parts.append(torch.stack(images).mean(0))  # (B, C', X[, Y])
+    return torch.cat(parts)
+
+
+def mean_free_noise(u: Tensor, largest: float, generator: torch.Generator) -> Tensor:
+    """Noise like u (B, C, X[, Y]) whose spatial mean is zero.
+
+    Its standard deviation is drawn for each sample between ``largest``/1000 and ``largest``, evenly in
+    the logarithm, so that the network sees errors of all the sizes that a rollout goes through. With a
+    mean it would ask a conservative network for the impossible: to change the sum.
+    """
+    size = largest * 10 ** (
+        -3 * torch.rand(len(u), *[1] * (u.ndim - 1), generator=generator)
+    )  # (B, 1, 1[, 1])
+    noise = torch.randn(u.shape, generator=generator)  # (B, C, X[, Y])
+    return size * (noise - noise.mean(tuple(range(2, u.ndim)), keepdim=True))
+
+
+def _loss(config: OperatorConfig, problem: Problem) -> Callable[[Tensor, Tensor], Tensor]:
+    if config.loss == "h1":
+        return lambda prediction, truth: relative_h1(prediction, truth, problem.spacing, problem.boundary)
+    return relative_l2
