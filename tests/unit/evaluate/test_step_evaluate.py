@@ -47,7 +47,7 @@ def test_errors_of_a_known_surrogate(waves: Path, tmp_path: Path, monkeypatch: p
         < found["persistence.rollout.nrmse"]
     )
     assert found["rollout.diverged"] == 0
-    assert found["truth.conservation_drift"] < 1e-6 < found["rollout.conservation_drift"]
+    assert found["truth.rollout.conservation_drift"] < 1e-6 < found["rollout.conservation_drift"]
     assert found["far.rollout.nrmse"] == pytest.approx(found["rollout.nrmse"], rel=1e-4)
     assert "val.rollout.nrmse" not in found
     assert json.loads((tmp_path / "metrics.json").read_text()) == found

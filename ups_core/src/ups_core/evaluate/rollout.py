@@ -153,7 +153,7 @@ def _flat(scores: dict[str, Score], fields: list[str], truth_drift: np.ndarray |
         for i, field in enumerate(fields):
             flat[f"rollout.{field}.nrmse"] = float(metrics.mean_defined(rollout.error[..., i]))
     if truth_drift is not None:
-        flat["truth.conservation_drift"] = float(metrics.mean_defined(truth_drift))
+        flat["truth.rollout.conservation_drift"] = float(metrics.mean_defined(truth_drift))
         for name in ("rollout", "solver.rollout"):
             if name in scores:
                 flat[f"{name}.conservation_drift"] = float(metrics.mean_defined(scores[name].drift))

@@ -106,35 +106,33 @@ def plan_line(name: str, step: Mapping[str, Any]) -> str:
     return f"{name:<18} {_MARKS[step['state']]:<8} [dim]{(step['key'] or '')[:12]}[/]{why}"
 
 
+#: Whose metrics stand beside the surrogate's, in the order of their columns.
+PEERS = ("persistence", "mean", "solver", "truth")
+#: What is looked at first comes first.
+FIRST = ("rollout.nrmse", "one_step.nrmse", "rel_l2")
+
+
 def metrics_table(metrics: Mapping[str, float], title: str) -> Table:
     """Each metric of the surrogate with the same metric of each peer beside it."""
-    peers = [peer for peer in ("persistence", "mean", "solver") if any(_of(peer, name) for name in metrics)]
+    rows: dict[str, dict[str, float]] = {}
+    for name, value in metrics.items():
+        peer = next((peer for peer in PEERS if peer in name.split(".")), "surrogate")
+        rows.setdefault(name.replace(f"{peer}.", ""), {})[peer] = value
+    shown = [peer for peer in PEERS if any(peer in row for row in rows.values())]
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("metric")
-    for column in ("surrogate", *peers):
+    for column in ("surrogate", *shown):
         table.add_column(column, justify="right")
-    for name, value in metrics.items():
-        if any(_of(peer, name) for peer in peers) or name.endswith(".std"):
-            continue
-        spread = metrics.get(f"{name}.std")
-        cells = [f"{value:.3g}" + (f" ± {spread:.1g}" if spread is not None else "")]
-        cells += [number(metrics.get(_with(peer, name))) for peer in peers]
-        table.add_row(name, *cells)
+    for name in sorted(rows, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name)):
+        if not name.endswith(".std"):
+            spread = rows.get(f"{name}.std", {})
+            table.add_row(
+                name, *(_cell(rows[name].get(who), spread.get(who)) for who in ("surrogate", *shown))
+            )
     return table
 
 
-def _with(peer: str, name: str) -> str:
-    """The peer's name for a metric: ``test32.rel_l2`` of ``solver`` is ``test32.solver.rel_l2``."""
-    for metric in ("rollout.", "one_step.", "rel_l2"):
-        at = name.find(metric)
-        if at >= 0:
-            return f"{name[:at]}{peer}.{name[at:]}"
-    return f"{peer}.{name}"
-
-
-def _of(peer: str, name: str) -> bool:
-    return peer in name.split(".")
-
-
-def number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+def _cell(value: float | None, spread: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3g}" if spread is None else f"{value:.3g} ± {spread:.1g}"
