@@ -112,6 +112,14 @@ def test_cancel_saves_the_state_and_resume_goes_on(
     assert digests(store) == digests(finished)
 
 
+def test_runs_of_one_file_in_two_stores_do_not_disturb_each_other(
+    tiny: Path, finished: Path, tmp_path: Path, environment: dict[str, str]
+):
+    processes = [start(tiny, tmp_path / name, environment) for name in ("one", "other")]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    assert digests(tmp_path / "one") == digests(tmp_path / "other") == digests(finished)
+
+
 def test_two_runs_of_one_resource_exclude_each_other(
     ups: Ups, tiny: Path, tmp_path: Path, environment: dict[str, str]
 ):

@@ -103,40 +103,48 @@ class LocalEngine:
                 process.terminate()
 
     async def _run_steps(self, plan: Plan, done: Attempt, number: int) -> None:
-        """Start each step when all that it takes is there; training takes all cores, the rest one."""
+        """Start each step when all that it takes is there, until nothing is left or one has failed."""
+        waiting = [name for name, step in done.steps.items() if step["state"] == "runs"]
+        running: dict[asyncio.Task[tuple[dict[str, Any] | None, Failure | None]], str] = {}
+        try:
+            while True:
+                if not self.stopping and done.failure is None:
+                    for name in self._startable(done.steps, waiting, list(running.values())):
+                        waiting.remove(name)
+                        spec = _spec_of(done.steps[name], number)
+                        running[asyncio.create_task(self._run(spec, plan[name].timeout_seconds))] = name
+                if not running:
+                    return
+                ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    name = running.pop(task)
+                    result, failure = task.result()
+                    if result is not None:
+                        done.results[name] = result
+                    elif done.failure is None:
+                        done.failure = failure
+        finally:
+            # Should we fail ourselves, the steps are stopped and waited for before the error goes on.
+            if running:
+                self.stop()
+                await asyncio.wait(running)
+
+    def _startable(
+        self, steps: Mapping[str, Mapping[str, Any]], waiting: list[str], running: list[str]
+    ) -> list[str]:
+        """The waiting steps whose givers are done, as many as there are cores; training takes its threads."""
         cores = os.cpu_count() or 1
-        waiting = {name: step for name, step in done.steps.items() if step["state"] == "runs"}
-        tasks: dict[asyncio.Task[tuple[dict[str, Any] | None, Failure | None]], tuple[str, int]] = {}
-        while True:
-            busy = sum(slots for _, slots in tasks.values())
-            for name, step in list(waiting.items()):
-                slots = min(cores, self.threads or cores) if step["step"] == "train" else 1
-                blocked = any(g in waiting or g in {n for n, _ in tasks.values()} for g in step["givers"])
-                if self.stopping or done.failure or blocked or (busy and busy + slots > cores):
-                    continue
-                spec = StepSpec(
-                    step=step["step"],
-                    name=name,
-                    record=step["record"],
-                    key=step["key"],
-                    recipe=step["recipe"],
-                    options=step["options"],
-                    inputs=step["inputs"],
-                    attempt=number,
-                )
-                del waiting[name]
-                busy += slots
-                tasks[asyncio.create_task(self._run(spec, plan[name].timeout_seconds))] = (name, slots)
-            if not tasks:
-                return
-            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
-                name, _ = tasks.pop(task)
-                result, failure = task.result()
-                if result is not None:
-                    done.results[name] = result
-                elif done.failure is None:
-                    done.failure = failure
+
+        def slots(name: str) -> int:
+            return min(cores, self.threads or cores) if steps[name]["step"] == "train" else 1
+
+        busy, chosen = sum(map(slots, running)), []
+        for name in waiting:
+            undone = set(steps[name]["givers"]) & {*waiting, *running}
+            if not undone and (busy == 0 or busy + slots(name) <= cores):
+                chosen.append(name)
+                busy += slots(name)
+        return chosen
 
     async def _run(
         self, spec: StepSpec, timeout: float | None
@@ -214,6 +222,11 @@ class LocalEngine:
             "UPS_STOP_WITH_PARENT": "1",
             **{variable.name: variable.value for variable in self.env},
         }
+
+
+def _spec_of(step: Mapping[str, Any], attempt: int) -> StepSpec:
+    taken = ("step", "name", "record", "key", "recipe", "options", "inputs")
+    return StepSpec(**{name: step[name] for name in taken}, attempt=attempt)
 
 
 def _read_result(path: Path) -> dict[str, Any] | None:

@@ -17,8 +17,13 @@ from ups_core.paths import cache_folder
 PATIENCE = 90.0
 
 
+def own_name(store_uri: str, record: str) -> str:
+    """A file name that no other record of this or of another store has."""
+    return hashlib.sha256(f"{store_uri} {record}".encode()).hexdigest()[:24]
+
+
 def lock_path(store_uri: str, record: str) -> Path:
-    return cache_folder("locks") / hashlib.sha256(f"{store_uri} {record}".encode()).hexdigest()[:24]
+    return cache_folder("locks") / own_name(store_uri, record)
 
 
 def holder(store_uri: str, record: str) -> int | None:

@@ -20,7 +20,7 @@ from ups_core.paths import cache_folder
 from ups_core.runs import RUN, record_of
 from ups_core.store import RunRecord, Store
 from ups_workflows.engines.local import Attempt, Listener, LocalEngine
-from ups_workflows.engines.locks import exclusive
+from ups_workflows.engines.locks import exclusive, own_name
 from ups_workflows.jobs import Job
 from ups_workflows.outcome import Counts, Failure, after
 
@@ -62,7 +62,7 @@ async def _run(
     statuses = [_Status(resource, RunRecord(store, record_of(resource))) for resource in job.resources]
     engine = LocalEngine(
         store=store,
-        work=cache_folder("work") / record_of(main).rsplit("/", 1)[1],
+        work=cache_folder("work") / own_name(store.uri, record_of(main)),
         listeners=(listener, *statuses),
         env=tuple(main.spec.env),
         threads=main.spec.threads if isinstance(main, TrainingRun) else None,
