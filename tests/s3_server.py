@@ -107,8 +107,9 @@ def serve(folder: Path) -> Iterator[S3Server]:
         "ip": "127.0.0.1",
         "iam": "false",
         "master.telemetry": "false",
-        "master.volumeSizeLimitMB": 1024,
-        "volume.max": 0,
+        # Small volumes, and plenty of them: each bucket takes seven for itself.
+        "master.volumeSizeLimitMB": 64,
+        "volume.max": 5000,
         "volume.minFreeSpace": "100MiB",
         **ports,
     }
