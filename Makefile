@@ -35,6 +35,10 @@ endif
 test: install ## Run every test
 	$(RUN)/pytest -n 2 --dist loadfile
 
+.PHONY: soak
+soak: install ## Kill runs and steps twenty times each; takes a quarter of an hour
+	UPS_SOAK=1 $(RUN)/pytest -v tests/steps/test_kills.py
+
 .PHONY: lint
 lint: install ## Check format, style, types, dependencies and generated files
 	$(RUN)/ruff format --check

@@ -192,3 +192,75 @@ def test_gc_keeps_what_a_run_reaches(ups: Ups, finished: Path, tmp_path: Path):
     assert ups("gc", "--store", store, "--older-than-days", 0, "--apply").returncode == 0
     kept = digests(store)
     assert {path.split("/")[1] for path in kept} >= {"train", "evaluate", "analyze", "validate", "convert"}
+
+
+def resuming(uri: str, name: str) -> str:
+    run = TINY.split("---\n")[1].replace("metadata: {name: tiny}", f"metadata: {{name: {name}}}")
+    return run.replace("steps: 120", "steps: 12") + f"  resumeFrom: {uri}\n"
+
+
+def test_a_run_starts_from_a_model_and_its_key_says_from_which(ups: Ups, finished: Path, tmp_path: Path):
+    store, file = tmp_path / "store", tmp_path / "run.yaml"
+    shutil.copytree(finished, store)
+    [train] = store.glob("objects/train/*")
+    keys = set()
+    for uri in (f"{{uri: objects/train/{train.name}/}}", "{runRef: {name: tiny}}"):
+        file.write_text(resuming(uri, "second"))
+        shown = json.loads(ups("plan", file, "--store", store, "-o", "json").stdout)[0]["steps"]
+        keys |= {step["key"] for step in shown if step["step"] == "train"}
+    assert len(keys) == 1  # the same model, however it is named
+    assert train.name not in keys
+    assert ups("run", file, "--store", store).returncode == 0
+    file.write_text(resuming("{runRef: {name: second}}", "third"))
+    [step] = [
+        step
+        for step in json.loads(ups("plan", file, "--store", store, "-o", "json").stdout)[0]["steps"]
+        if step["step"] == "train"
+    ]
+    assert step["key"] not in keys
+
+
+def test_a_store_can_be_moved(ups: Ups, finished: Path, tmp_path: Path):
+    shutil.copytree(finished, tmp_path / "moved store")
+    done = predict(ups, tmp_path / "moved store", np.zeros((1, 1, 32)), 2, tmp_path / "u.npy")
+    assert done.returncode == 0, done.stderr
+
+
+def test_verify_of_nothing_is_no_success(ups: Ups, finished: Path, tmp_path: Path):
+    assert ups("verify", tmp_path / "nowhere").returncode == 5
+    assert ups("verify", finished).returncode == 0
+    [train] = finished.glob("objects/train/*")
+    assert ups("verify", train).returncode == 0
+
+
+def test_a_suspended_file_is_not_run(ups: Ups, tmp_path: Path):
+    file = tmp_path / "run.yaml"
+    file.write_text(TINY.split("---\n")[0].replace("spec:\n", "spec:\n  suspend: true\n"))
+    assert ups("run", file, "--store", tmp_path / "store").returncode == 0
+    assert digests(tmp_path / "store") == {}
+
+
+def test_seeds_are_told_apart(ups: Ups, finished: Path, tmp_path: Path):
+    store, file = tmp_path / "store", tmp_path / "seeds.yaml"
+    shutil.copytree(finished, store)
+    file.write_text(TINY + "  evaluation: {seeds: 2}\n")
+    done = ups("run", file, "--store", store)
+    assert done.returncode == 0, done.stderr
+    assert "±" in done.stdout
+    status = json.loads(ups("status", "tiny", "--store", store, "-o", "json").stdout)["status"]
+    assert [stage["name"] for stage in status["stages"]] == ["operator"]
+    assert status["metrics"]["rollout.nrmse.std"] > 0
+    report = ups("report", "tiny", "--store", store, "--markdown").stdout
+    assert "first seed" in report
+
+
+def test_an_inline_dataset_and_a_codec_run_too(ups: Ups, tmp_path: Path):
+    data, run = TINY.split("---\n")
+    spec = "".join(f"  {line}\n" for line in data.split("spec:\n")[1].splitlines())
+    stage = "  stages:\n    - {name: codec, config: {steps: 20, width: 8, validations: 2}}\n"
+    text = run.replace("  datasetRef: {name: tiny}\n", "  dataset:\n" + spec).replace("  stages:\n", stage)
+    (tmp_path / "run.yaml").write_text(text.replace("steps: 120", "steps: 20"))
+    done = ups("run", tmp_path / "run.yaml", "--store", tmp_path / "store")
+    assert done.returncode == 0, done.stderr
+    assert "encode" in done.stderr
+    assert "rollout.nrmse" in done.stdout

@@ -9,6 +9,7 @@ ours and exits with 1 (``InternalError``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 #: A step that was preempted, or met a passing fault, exits with this: run it again.
@@ -37,8 +38,11 @@ class UpsError(Exception):
         found: object = None,
         expected: object = None,
         fix: object = None,
+        result: Mapping[str, Any] | None = None,
     ) -> None:
+        """``result`` is what was reached all the same, for a step to hand over beside the error."""
         super().__init__(what)
+        self.result = dict(result or {})
         self.what = what
         self.details = {
             name: str(value)

@@ -59,15 +59,23 @@ def find_run(
     return max(mine, key=lambda item: item[1].get("status", {}).get("startTime") or "")
 
 
-def artifact(resource: dict[str, Any], prefix: str) -> str:
-    """URI of the published object of a run's last step whose name begins with ``prefix``."""
-    found = [
-        a["uri"] for a in resource.get("status", {}).get("artifacts", []) if a["name"].startswith(prefix)
-    ]
+def model_paths(resource: dict[str, Any]) -> list[str]:
+    """The trained models of a run, of its first seed, stage by stage, as paths in its store.
+
+    The status holds whole addresses, which end to be true when a store is moved or pulled.
+    """
+    made = resource.get("status", {}).get("artifacts", [])
+    names = {f"train-{stage['name']}" for stage in resource.get("status", {}).get("stages", [])}
+    return [f"objects/{item['uri'].rpartition('objects/')[2]}" for item in made if item["name"] in names]
+
+
+def model_uri(store: Store, resource: dict[str, Any]) -> str:
+    """Where the run's surrogate, the model of its last stage, lies in this store."""
+    found = model_paths(resource)
     if not found:
         name = resource["metadata"]["name"]
-        raise NotFound(f"run {name} has no {prefix} object", fix=f"ups status {name}")
-    return found[-1]
+        raise NotFound(f"run {name} has no trained model", where=store.uri, fix=f"ups status {name}")
+    return store.url(found[-1])
 
 
 def reached(store: Store) -> set[str]:
@@ -78,7 +86,7 @@ def reached(store: Store) -> set[str]:
             continue
         record = RunRecord(store, entry.path.removesuffix(f"/{RUN}"))
         resource = record.read_json(RUN)
-        if resource["status"].get("phase") not in ("Succeeded", "Ready", "Failed"):
+        if resource["status"].get("phase") not in ("Succeeded", "Ready"):
             found |= references_in(json.dumps(record.read_json("plan.json", {})))
         if resource["spec"].get("artifacts", {}).get("retention") != "Collect":
             found |= references_in(json.dumps(resource))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ups_core.api import Dataset, TrainingRun
 from ups_core.api.load import Resources
+from ups_core.api.templates import expanded
 from ups_core.errors import InvalidSpec
-from ups_core.runs import artifact, find_run
-from ups_core.store import Store, lookup
-from ups_workflows.plan import Plan, PlannedStep, RegisteredDataset, plan
+from ups_core.preflight.checks import check_run
+from ups_core.runs import find_run, model_paths
+from ups_core.store import Store, lookup, open_object
+from ups_workflows.plan import InitialModel, Plan, PlannedStep, RegisteredDataset, plan
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ def jobs(resources: Resources, store: Store) -> list[Job]:
     used: set[str] = set()
     found: list[Job] = []
     for run in resources.runs.values():
+        check_local(run)
+        check_run(run, resources)
         if run.spec.dataset is not None:
             dataset: Dataset | RegisteredDataset = own_dataset(run)
         else:
@@ -48,7 +53,7 @@ def jobs(resources: Resources, store: Store) -> list[Job]:
             else:
                 dataset = registered(store, run.metadata.namespace, name, version)
         made = dataset if isinstance(dataset, Dataset) else None
-        found.append(Job(plan(run, dataset, initial_model(store, run)), run, made))
+        found.append(Job(plan(run, dataset, initial_models(store, run)), run, made))
     for name, dataset in resources.datasets.items():
         if name not in used:
             found.append(Job(plan(None, dataset), None, dataset))
@@ -68,26 +73,58 @@ def registered(store: Store, namespace: str, name: str, version: str | None) -> 
     return RegisteredDataset(entry["family"], converted=entry["data"], validated=entry["object"])
 
 
-def initial_model(store: Store, run: TrainingRun) -> str | None:
-    """The published model that ``spec.resumeFrom`` stands for, as a path in the store."""
+def initial_models(store: Store, run: TrainingRun) -> dict[str, InitialModel]:
+    """The published model that each stage starts from, by the name of the stage."""
     given = run.spec.resume_from
     if given is None:
-        return None
+        return {}
+    where = f"TrainingRun {run.metadata.name}: spec.resumeFrom"
     if given.run_ref is not None:
         _, resource = find_run(store, given.run_ref.name, namespace=run.metadata.namespace)
-        uri = artifact(resource, "train")
+        paths = model_paths(resource)
     else:
-        uri = str(given.uri)
-    root, _, path = uri.rpartition("objects/train/")
-    if not path or root.rstrip("/") not in ("", store.uri):
+        paths = [model_path(store, str(given.uri), where)]
+    found: dict[str, InitialModel] = {}
+    for path in paths:
+        model = open_object(store, path)
+        for stage in model.manifest.recipe.get("stages", {}):
+            found[stage] = InitialModel(model.path, model.digest)
+    mine = {stage.name for stage in expanded(run).spec.stages}
+    if not mine & set(found):
+        raise InvalidSpec(
+            "no stage of this run can start from that model",
+            where=where,
+            found=f"a model of stage {', '.join(found) or 'none'}",
+            expected=f"stage {', '.join(sorted(mine))}",
+        )
+    return found
+
+
+def model_path(store: Store, uri: str, where: str) -> str:
+    """``objects/train/<key>`` of a model's URI, which must be in this store."""
+    matched = re.fullmatch(r"(?P<root>.*?)/?(?P<path>objects/train/[0-9a-f]{64})/?", uri)
+    if not matched or matched["root"] not in ("", store.uri, store.uri.removeprefix("file://")):
         raise InvalidSpec(
             "this model cannot be resumed from",
-            where=f"TrainingRun {run.metadata.name}: spec.resumeFrom",
+            where=where,
             found=uri,
             expected=f"{store.uri}/objects/train/<key>",
-            fix="ups pull the other run into this store first",
+            fix=f"ups pull RUN --to {store.uri}, to have it in this store",
         )
-    return f"objects/train/{path}"
+    return matched["path"]
+
+
+def check_local(run: TrainingRun) -> None:
+    """Refuse what one machine cannot do, rather than do something else."""
+    for stage in expanded(run).spec.stages:
+        if stage.processes > 1:
+            raise InvalidSpec(
+                "the local engine trains in one process",
+                where=f"TrainingRun {run.metadata.name}: spec.stages[{stage.name}].processes",
+                found=stage.processes,
+                expected=1,
+                fix=f"--set spec.stages.{stage.name}.processes=1",
+            )
 
 
 def narrowed(job: Job, *, only: str | None, until: str | None) -> frozenset[str] | None:

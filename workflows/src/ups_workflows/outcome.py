@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ups_core.api.common import Retry
 from ups_core.errors import EXIT_TRANSIENT
 
+#: Codes of a step that was stopped from outside: its own, and that of SIGTERM before it could answer.
+TRANSIENT = frozenset({EXIT_TRANSIENT, 143})
 #: Codes that another try cannot mend: usage, data, credentials, not found, budget, stage or gate, storage.
 FINAL = frozenset(range(2, 9))
 
@@ -39,6 +41,13 @@ def failure_of(step: str, exit_code: int, result: dict[str, Any] | None) -> Fail
     return Failure(step, exit_code, reason, message)
 
 
+def exhausted(failure: Failure) -> Failure:
+    """The last failure of a run that may not try again, by the name its status has for it."""
+    if failure.exit_code not in TRANSIENT:
+        return failure
+    return replace(failure, reason="PreemptionBudgetExhausted")
+
+
 @dataclass(frozen=True)
 class Counts:
     """What a run has been through; a preemption is no failure."""
@@ -54,10 +63,11 @@ def after(failure: Failure, counts: Counts, retry: Retry) -> tuple[Counts, Liter
     >>> after(killed, Counts(), Retry())
     (Counts(failures=1, preemptions=0), 'again')
     """
-    if failure.exit_code == EXIT_TRANSIENT:
+    if failure.exit_code in TRANSIENT:
         counts = Counts(counts.failures, counts.preemptions + 1)
         return counts, "again" if counts.preemptions <= retry.max_preemptions else "failed"
     counts = Counts(counts.failures + 1, counts.preemptions)
-    if failure.exit_code in FINAL:
+    out_of_memory = failure.reason == "OutOfMemory" and retry.oom_memory_factor is None
+    if failure.exit_code in FINAL or out_of_memory:
         return counts, "failed"
     return counts, "again" if counts.failures <= retry.max_failures else "failed"

@@ -69,10 +69,22 @@ class RegisteredDataset:
     validated: str
 
 
-def plan(run: TrainingRun | None, dataset: Dataset | RegisteredDataset, initial: str | None = None) -> Plan:
+@dataclass(frozen=True)
+class InitialModel:
+    """A published model that a stage starts from: its path in the store, and its digest."""
+
+    path: str
+    digest: str
+
+
+def plan(
+    run: TrainingRun | None,
+    dataset: Dataset | RegisteredDataset,
+    initial: Mapping[str, InitialModel] | None = None,
+) -> Plan:
     """The steps of a dataset, and of a training run on it if there is one.
 
-    ``initial`` is the published model that ``spec.resumeFrom`` stands for; the first stage starts from it.
+    ``initial`` maps a stage's name to the published model that ``spec.resumeFrom`` stands for.
 
     >>> from ups_core.api import Dataset
     >>> spec = {"family": "burgers1d", "source": {"simulate": {"samples": 8}}}
@@ -82,7 +94,7 @@ def plan(run: TrainingRun | None, dataset: Dataset | RegisteredDataset, initial:
     """
     steps = list(dataset_steps(dataset)) if isinstance(dataset, Dataset) else []
     if run is not None:
-        steps += run_steps(expanded(run), dataset, initial)
+        steps += run_steps(expanded(run), dataset, initial or {})
     return Plan(tuple(steps))
 
 
@@ -130,7 +142,9 @@ def raw_steps(spec: DatasetSpec, record: str) -> list[PlannedStep]:
     """The steps that bring raw files: one ``fetch``, or a ``simulate`` for each shard."""
     source = spec.source
     if source.simulate is not None:
-        simulate = source.simulate.to_dict()
+        # With the family's defaults written out: leaving one out, or changing one, must not share a key.
+        params = family_of(spec.family).simulation_params(source.simulate.params)
+        simulate = {**source.simulate.to_dict(), "params": dict(params)}
         return [
             PlannedStep(
                 name="simulate" if source.simulate.shards == 1 else f"simulate-{shard}",
@@ -154,7 +168,7 @@ def raw_steps(spec: DatasetSpec, record: str) -> list[PlannedStep]:
 
 
 def run_steps(
-    run: TrainingRun, dataset: Dataset | RegisteredDataset, initial: str | None
+    run: TrainingRun, dataset: Dataset | RegisteredDataset, initial: Mapping[str, InitialModel]
 ) -> list[PlannedStep]:
     """cache -> train, stage by stage -> evaluate -> analyze -> publish, train and evaluate for each seed."""
     spec, record = run.spec, record_of(run)
@@ -213,14 +227,14 @@ def as_yaml(resources: list[Dataset | TrainingRun]) -> str:
 
 
 def train_steps(
-    run: TrainingRun, family: str, initial: str | None, *, seed: int, suffix: str
+    run: TrainingRun, family: str, initial: Mapping[str, InitialModel], *, seed: int, suffix: str
 ) -> list[PlannedStep]:
     """One ``train`` for each stage; after a codec, ``encode`` makes what later stages train on."""
     record, steady = record_of(run), family_of(family).steady
     steps: list[PlannedStep] = []
     inputs = {"data": "cache"}
     for stage in run.spec.stages:
-        first = {"resume": initial} if initial and not steps else {}
+        model = initial.get(stage.name)
         train = PlannedStep(
             name=f"train-{stage.name}{suffix}",
             step="train",
@@ -230,6 +244,8 @@ def train_steps(
                     stage.name: {"config": stage_config(stage, steady=steady), "processes": stage.processes}
                 },
                 "seed": seed,
+                # The digest besides the key: one key may have two contents where a clock set the limit.
+                **({"resumeFrom": model.digest} if model else {}),
             },
             options={
                 "stage": stage.name,
@@ -237,7 +253,7 @@ def train_steps(
                 "checkpoint": stage.checkpoint.to_dict(),
                 "tracking": run.spec.tracking.to_dict(),
             },
-            inputs={**inputs, **first},
+            inputs={**inputs, **({"resume": model.path} if model else {})},
             timeout_seconds=stage.timeout_seconds,
         )
         steps.append(train)

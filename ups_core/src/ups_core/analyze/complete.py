@@ -43,7 +43,7 @@ def complete(text: str, facts: Mapping[str, Any]) -> str:
 
 def run_rows(facts: Mapping[str, Any]) -> list[list[str]]:
     run = facts.get("run", {})
-    words = {"name": "Run", "namespace": "Namespace", "uid": "UID", "attempt": "Attempt"}
+    words = {"name": "Run", "namespace": "Namespace", "uid": "UID", "attempt": "Attempt", "seeds": "Seeds"}
     rows = [[words[key], str(run[key])] for key in words if run.get(key) is not None]
     return [*rows, ["Store", str(facts["store"])]] if facts.get("store") else rows
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ups_core.api.model import Model
 
@@ -36,6 +36,13 @@ class ConvConfig(Model):
     """Dilation of each residual block, in order."""
     conservative: bool = True
     """Update by a flux difference where the family conserves a field, so that its sum is kept exactly."""
+
+    @field_validator("kernel")
+    @classmethod
+    def _odd(cls, kernel: int) -> int:
+        if kernel % 2 == 0:
+            raise ValueError("kernel must be odd")
+        return kernel
 
     def build(self, problem: Problem) -> nn.Module:
         from ups_core.models.conv import Conv

@@ -74,11 +74,11 @@ class Artifacts(Model):
     store: Annotated[str, Field(pattern=r"^(s3|file)://", max_length=1024)] | None = None
     """Root of the store, `s3://bucket/prefix` or `file:///path`. Default: the installation's."""
     endpoint: Annotated[str, Field(max_length=1024)] | None = None
-    """Endpoint URL of an S3-compatible storage."""
+    """Endpoint URL of an S3-compatible storage. Cluster only: locally AWS_ENDPOINT_URL has it."""
     region: Annotated[str, Field(max_length=64)] | None = None
-    """Region of the bucket."""
+    """Region of the bucket. Cluster only: locally AWS_REGION has it."""
     secret_ref: SecretRef | None = None
-    """Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default: workload identity."""
+    """Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default: workload identity. Cluster only."""
     retention: Literal["Keep", "Collect"] = "Keep"
     """`Keep`: the run's objects are reachable for ever. `Collect`: `ups gc` may free them."""
 
@@ -164,9 +164,9 @@ class Retry(Model):
     spot_preemptions: NonNegativeInt = 3
     """With SpotThenOnDemand: preemptions before the next attempt runs on demand."""
     oom_memory_factor: Annotated[float, Field(gt=1, le=8)] | None = None
-    """After OutOfMemory try again with memory times this; without it the run is Failed."""
+    """After OutOfMemory try again with memory times this; without it the run is Failed. Cluster only."""
     backoff: Backoff = Backoff()
-    """Pause before another attempt."""
+    """Pause before another attempt. Cluster only."""
 
 
 class Condition(Model):

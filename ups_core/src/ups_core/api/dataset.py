@@ -39,6 +39,10 @@ Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 SplitName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
 
 
+#: Parts of metric names; a further test set leads the names of its metrics.
+RESERVED = frozenset({"persistence", "mean", "solver", "truth", "rollout", "one_step", "rel_l2"})
+
+
 class SimulateSource(Model):
     """Make the data with the family's own solver."""
 
@@ -70,7 +74,7 @@ class SimulateSource(Model):
 
 
 class Source(Model):
-    """Where the raw files come from: exactly one of `uri`, `urls`, `simulate` and `artifact`."""
+    """Where the raw files come from: exactly one of `uri`, `urls` and `simulate`."""
 
     uri: Annotated[str, Field(max_length=2048)] | None = None
     """A file, a folder or an `s3://` prefix; a relative path counts from the resource file's folder."""
@@ -86,16 +90,14 @@ class Source(Model):
     """MD5 the file must have, where the publisher gives no better; for several files a map."""
     simulate: SimulateSource | None = None
     """Simulate the data."""
-    artifact: Annotated[str, Field(pattern=r"^wandb://", max_length=1024)] | None = None
-    """A W&B artifact, `wandb://entity/project/name:version`."""
     secret_ref: SecretRef | None = None
     """Secret with the credentials of the source. Cluster only: locally the environment has them."""
 
-    rules = (one_of_rule("uri", "urls", "simulate", "artifact"),)
+    rules = (one_of_rule("uri", "urls", "simulate"),)
 
     @model_validator(mode="after")
     def _one_source(self) -> Source:
-        exactly_one(self, "uri", "urls", "simulate", "artifact")
+        exactly_one(self, "uri", "urls", "simulate")
         return self
 
 
@@ -188,6 +190,8 @@ class DatasetSpec(Model):
 
     @model_validator(mode="after")
     def _needed_splits(self) -> DatasetSpec:
+        if taken := RESERVED & set(self.splits):
+            raise ValueError(f"no split can be called {', '.join(sorted(taken))}: metrics have these names")
         missing = {"train", "val", "test"} - set(self.splits)
         if missing:
             raise ValueError(f"splits lacks {', '.join(sorted(missing))}: train, val and test are needed")
@@ -198,6 +202,10 @@ DatasetSpec.rules = (
     Rule(
         "!has(self.splits) || ['train', 'val', 'test'].all(name, name in self.splits)",
         "splits needs train, val and test",
+    ),
+    Rule(
+        f"!has(self.splits) || !{sorted(RESERVED)}.exists(name, name in self.splits)",
+        "a split has the name of a metric",
     ),
     *immutable_rules(DatasetSpec, mutable={"suspend", "restart", "reclaim_policy"}),
 )

@@ -20,6 +20,7 @@ from ups_core.api.common import API_VERSION
 from ups_core.api.computeclass import ComputeClass
 from ups_core.api.dataset import Dataset
 from ups_core.api.stages import STAGES
+from ups_core.api.templates import expand
 from ups_core.api.trainingrun import TrainingRun
 from ups_core.errors import InvalidSpec, NotFound
 
@@ -89,13 +90,15 @@ def parse(text: str, file: str, overrides: tuple[str, ...] = ()) -> tuple[Resour
     """Resources of a text and what is wrong with it; the resources are whole only without findings."""
     try:
         nodes = [node for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        return _resources([]), [Finding(file, line, "", f"not YAML: {error.problem}")]
+        plain = [_plain(node) for node in nodes]
+    except (yaml.YAMLError, TypeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        told = getattr(error, "problem", None) or error
+        return _resources([]), [Finding(file, mark.line + 1 if mark else 1, "", f"not YAML: {told}")]
     findings: list[Finding] = []
     if not nodes:
         findings.append(Finding(file, 1, "", "the file holds no resource", fix="ups init > my-run.yaml"))
-    kinds = [_plain(node).get("kind") if isinstance(node, yaml.MappingNode) else None for node in nodes]
+    kinds = [values.get("kind") if isinstance(values, dict) else None for values in plain]
     resources = []
     for node, kind in zip(nodes, kinds, strict=True):
         document = _Document(file, node)
@@ -125,6 +128,15 @@ def _across(loaded: Resources, file: str, nodes: list[yaml.Node]) -> Iterator[Fi
         yield Finding(file, 1, "metadata.name", "two resources of one kind have one name")
     for run in loaded.runs.values():
         data = loaded.datasets.get(run.spec.dataset_ref.name) if run.spec.dataset_ref else None
+        if data and data.metadata.namespace != run.metadata.namespace:
+            yield Finding(
+                file,
+                1,
+                "metadata.namespace",
+                f"run {run.metadata.name} and its dataset are in different namespaces",
+                found=f"{run.metadata.namespace} and {data.metadata.namespace}",
+                expected="the same in both",
+            )
         if data and data.spec.artifacts.store != run.spec.artifacts.store:
             yield Finding(
                 file,
@@ -209,7 +221,18 @@ class _Document:
         return resource, findings
 
     def _stage_findings(self, values: dict[str, Any]) -> Iterator[Finding]:
-        stages = values.get("spec", {}).get("stages", []) if isinstance(values.get("spec"), dict) else []
+        """What is wrong with stages' configs; those that a template gives are told where it is named."""
+        spec = values.get("spec")
+        if not isinstance(spec, dict):
+            return
+        stages, where = spec.get("stages", []), None
+        if isinstance(spec.get("template"), str):
+            try:
+                stages, where = expand(spec).get("stages", []), ("spec", "overrides")
+            except InvalidSpec as error:
+                fix = error.details.get("expected")
+                yield self.finding(("spec", "template"), error.what, found=spec["template"], expected=fix)
+                return
         for index, stage in enumerate(stages if isinstance(stages, list) else []):
             if not isinstance(stage, dict) or stage.get("name") not in STAGES:
                 continue
@@ -217,8 +240,8 @@ class _Document:
                 try:
                     STAGES[stage["name"]].model_validate(config)
                 except ValidationError as error:
-                    where: Path_ = ("spec", "stages", index, "config")
-                    yield from self._findings(STAGES[stage["name"]], error, config, where)
+                    at: Path_ = where or ("spec", "stages", index, "config")
+                    yield from self._findings(STAGES[stage["name"]], error, config, at)
 
     def _findings(
         self, model: type[BaseModel], error: ValidationError, values: Any, prefix: Path_
@@ -310,7 +333,10 @@ def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         return {**values, "spec": {**spec, "dataset": anchored({"spec": own}, folder)["spec"]}}
     source = spec.get("source")
     if isinstance(source, dict) and isinstance(uri := source.get("uri"), str) and "://" not in uri:
-        return {**values, "spec": {**spec, "source": {**source, "uri": str((folder / uri).resolve())}}}
+        return {
+            **values,
+            "spec": {**spec, "source": {**source, "uri": str((folder / Path(uri).expanduser()).resolve())}},
+        }
     return values
 
 
@@ -339,7 +365,10 @@ def set_path(values: dict[str, Any], override: str) -> dict[str, Any]:
 
     def put(here: Any, rest: list[str]) -> Any:
         if not rest:
-            return yaml.load(text, Loader=_Loader)
+            try:
+                return yaml.load(text, Loader=_Loader)
+            except yaml.YAMLError as error:
+                raise InvalidSpec("--set has a value that is not YAML", found=override) from error
         head, tail = rest[0], rest[1:]
         if isinstance(here, list):
             names = [

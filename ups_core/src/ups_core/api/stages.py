@@ -7,10 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ups_core.api.architectures import ARCHITECTURES, Architecture, default_architecture
-from ups_core.api.model import Model
-
-PositiveInt = Annotated[int, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0)]
+from ups_core.api.model import Model, PositiveFloat, PositiveInt
 
 
 class Training(Model):
@@ -51,11 +48,6 @@ class Training(Model):
         if len(given) != 1:
             raise ValueError("exactly one of steps, epochs and cpuBudgetSeconds is needed")
         return self
-
-    @property
-    def deterministic(self) -> bool:
-        """Whether a seed gives the same bytes: a limit in CPU seconds does not."""
-        return self.cpu_budget_seconds is None
 
 
 class OperatorConfig(Training):

@@ -68,13 +68,13 @@ class Stage(Model):
     config: dict[str, Any]
     """The stage's own configuration; its fields are listed under the stage's name."""
     processes: PositiveInt = 1
-    """Training processes, one accelerator each."""
+    """Training processes, one accelerator each. More than one: cluster only."""
     resources: Resources = Resources()
     """What the step asks for."""
     compute_class: Name | None = None
-    """Kind of node. Default: the run's."""
+    """Kind of node. Default: the run's. Cluster only."""
     scratch_gib: PositiveInt | None = Field(default=None, alias="scratchGiB")
-    """Scratch disk, GiB."""
+    """Scratch disk, GiB. Cluster only."""
     timeout_seconds: PositiveInt | None = None
     """Longest duration of the step."""
     checkpoint: Checkpoint = Checkpoint()
@@ -122,7 +122,7 @@ class Evaluation(Model):
     """How the surrogate is judged, always on samples that training has never seen."""
 
     split: Annotated[str, Field(max_length=40)] = "test"
-    """The split that is reported."""
+    """The split that is reported; neither `train` nor `val`."""
     rollout: Rollout = Rollout()
     """Closed-loop rollout; unused for steady problems."""
     peers: Annotated[list[Literal["persistence", "solver"]], Field(max_length=8)] = ["persistence", "solver"]
@@ -131,6 +131,15 @@ class Evaluation(Model):
     """Thresholds that the run must meet."""
     seeds: Annotated[int, Field(ge=1, le=16)] = 1
     """Train and evaluate this many times, with seeds counted up from `seed`."""
+
+    rules = (Rule("!(self.split in ['train', 'val'])", "a surrogate is not judged on what it has seen"),)
+
+    @field_validator("split")
+    @classmethod
+    def _unseen(cls, split: str) -> str:
+        if split in ("train", "val"):
+            raise ValueError("a surrogate is not judged on what it was trained or chosen on: name a test set")
+        return split
 
 
 class Analysis(Model):
@@ -148,7 +157,7 @@ class Budget(Model):
 
 
 class ResumeFrom(Model):
-    """Weights to start from."""
+    """Weights to start from: each stage starts from the stage of its name."""
 
     run_ref: DatasetRef | None = None
     """A finished TrainingRun of the same namespace."""
@@ -254,7 +263,7 @@ class TrainingRunSpec(Model):
     priority_class_name: Annotated[str, Field(max_length=253)] | None = None
     """Priority of the pods. Cluster only."""
     code_revision: Annotated[str, Field(max_length=128)] | None = None
-    """Revision of your own code, recorded in the provenance; part of no key."""
+    """Revision of your own code, kept with the run; part of no key."""
 
     @field_validator("stages")
     @classmethod

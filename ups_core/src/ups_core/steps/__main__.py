@@ -56,7 +56,7 @@ def _guarded(args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     except UpsError as error:
         if not isinstance(error, Preempted):
             print(f"{args.step}: {error}", file=sys.stderr)  # noqa: T201
-        return error.exit_code, {"error": error.to_dict()}
+        return error.exit_code, {**error.result, "error": error.to_dict()}
     except KeyboardInterrupt:
         return 130, {"error": {"reason": "Interrupted", "exitCode": 130, "message": "interrupted"}}
     except MemoryError:

@@ -19,6 +19,8 @@ def run(ctx: StepContext) -> dict[str, Any]:
     validated, folder = ctx.inputs["splits"], ctx.inputs["data"].folder(ctx.work)
     described, splits = validated.json("dataset.json"), validated.json("splits.json")
     family, index = family_of(described["family"]), read_json(folder / "index.json")
+    if not family.steady:
+        _check_frames(splits, index, ctx.inputs["data"].manifest.recipe.get("convert", {}))
     shapes = {entry["name"]: entry["arrays"]["u"]["shape"][1:] for entry in index["files"]}
     per_sample = 4 * (2 if family.inputs else 1)
     total = sum(
@@ -48,6 +50,24 @@ def run(ctx: StepContext) -> dict[str, Any]:
     }
     write_json(ctx.out / "dataset.json", dataset)
     return {"splits": {name: facts["samples"] for name, facts in written.items()}}
+
+
+def _check_frames(splits: dict[str, list[Any]], index: dict[str, Any], convert: dict[str, Any]) -> None:
+    """A surrogate learns from pairs of frames; one frame alone makes none."""
+    entries = {entry["name"]: entry for entry in index["files"]}
+    stride = convert.get("stride", {}).get("t", 1)
+    for name, parts in splits.items():
+        for part in parts:
+            entry = entries[part["file"]]
+            frames = entry["arrays"]["u"]["shape"][1]
+            if frames < 2:
+                raise DataInvalid(
+                    "a trajectory has too few frames to learn from",
+                    where=f"{entry['source']}, in split {name}",
+                    found=f"{frames} frame at convert.stride.t = {stride}",
+                    expected="at least 2 frames",
+                    fix="lower spec.convert.stride.t" if stride > 1 else "give data of more frames",
+                )
 
 
 def _one_time_step(steps: dict[str, float | None]) -> float | None:

@@ -61,7 +61,13 @@ def _publish_run(ctx: StepContext) -> dict[str, Any]:
     facts = {
         "resources": ctx.options["resources"],
         "commands": [f"ups run {name}.yaml", f"ups status {name}", f"ups verify --store {ctx.store.uri}"],
-        "run": {"name": name, "namespace": namespace, "uid": uid, "attempt": ctx.spec.attempt},
+        "run": {
+            "name": name,
+            "namespace": namespace,
+            "uid": uid,
+            "attempt": ctx.spec.attempt,
+            "seeds": seeds_told(metrics, len(evaluations)),
+        },
         "store": ctx.store.uri,
         "steps": [_told(step) for step in steps],
         "cost": evaluations[0].manifest.provenance.get("result", {}).get("cost", {}),
@@ -69,6 +75,12 @@ def _publish_run(ctx: StepContext) -> dict[str, Any]:
     for report in ("report.html", "report.md"):
         text = complete(analysis.read(report).decode(), facts)
         ctx.store.put(ctx.record.path(f"report/{report}"), text.encode())
+    published = {
+        "metrics": metrics,
+        "artifacts": _artifacts(steps),
+        "datasetKey": analysis.manifest.inputs["splits"]["key"],
+        "report": ctx.store.url(ctx.record.path("report/report.html")),
+    }
     gates = ctx.options.get("gates", [])
     if missed := [said for gate in gates if (said := miss(gate, metrics))]:
         raise GateFailed(
@@ -76,12 +88,9 @@ def _publish_run(ctx: StepContext) -> dict[str, Any]:
             where="spec.evaluation.gates",
             found="; ".join(missed),
             fix="train longer, or change the gate",
+            result=published,
         )
-    return {
-        "metrics": metrics,
-        "artifacts": _artifacts(steps),
-        "report": ctx.store.url(ctx.record.path("report/report.html")),
-    }
+    return published
 
 
 def over_seeds(per_seed: list[dict[str, float]]) -> dict[str, float]:
@@ -98,6 +107,15 @@ def over_seeds(per_seed: list[dict[str, float]]) -> dict[str, float]:
             together[name] = statistics.fmean(values)
             together[f"{name}.std"] = statistics.stdev(values)
     return together
+
+
+def seeds_told(metrics: dict[str, float], seeds: int) -> str | None:
+    """What a report that draws one seed says of the others."""
+    if seeds == 1:
+        return None
+    spreads = [name for name in ("rollout.nrmse", "rel_l2") if f"{name}.std" in metrics]
+    told = ", ".join(f"{name} {metrics[name]:.3g} ± {metrics[f'{name}.std']:.1g}" for name in spreads)
+    return f"{seeds}; mean and standard deviation: {told}. What is drawn below is the first seed"
 
 
 def miss(gate: Mapping[str, Any], metrics: Mapping[str, float]) -> str | None:
@@ -140,7 +158,9 @@ def _needed(ctx: StepContext, role: str) -> PublishedObject:
 
 
 def _artifacts(steps: list[Planned]) -> list[dict[str, str]]:
-    return [{"name": s.name, "uri": s.found.uri, "digest": s.found.digest} for s in steps if s.found]
+    """All that was published but the raw data, of which there may be a thousand shards."""
+    kept = [s for s in steps if s.step["step"] not in ("simulate", "fetch")]
+    return [{"name": s.name, "uri": s.found.uri, "digest": s.found.digest} for s in kept if s.found]
 
 
 def _told(planned: Planned) -> dict[str, Any]:

@@ -26,7 +26,8 @@ def run(ctx: StepContext) -> dict[str, Any]:
         by_record.setdefault(step["record"], {})[name] = step
     for record, steps in by_record.items():
         RunRecord(ctx.store, record).write_json(PLAN, {"steps": steps})
-    return {"steps": {n: {k: s[k] for k in ("key", "state", "reason")} for n, s in resolved.items()}}
+    states = [step["state"] for step in resolved.values()]
+    return {state: states.count(state) for state in ("cached", "runs", "unneeded")}
 
 
 def resolve(store: Store, steps: list[dict[str, Any]], salts: Mapping[str, str]) -> dict[str, dict[str, Any]]:

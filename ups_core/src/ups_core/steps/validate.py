@@ -9,7 +9,7 @@ import numpy as np
 from ups_core.data.canonical import open_arrays, read_json, write_json
 from ups_core.data.families import family as family_of
 from ups_core.data.families.base import Family
-from ups_core.data.splits import Sample, Splits, shared_states, split
+from ups_core.data.splits import Sample, Splits, check_where, shared_states, split
 from ups_core.data.validate import Findings, check_file, parameter_values
 from ups_core.errors import DataInvalid
 from ups_core.steps.context import StepContext
@@ -18,6 +18,7 @@ from ups_core.steps.context import StepContext
 def run(ctx: StepContext) -> dict[str, Any]:
     """Publishes ``report.json``, ``splits.json`` and ``dataset.json`` of the converted data ``data``."""
     family = family_of(ctx.recipe["family"])
+    check_where(ctx.recipe["splits"], family)
     folder = ctx.inputs["data"].folder(ctx.work)
     index, states = read_json(folder / "index.json"), read_json(folder / "states.json")
     if index["family"] != family.name:

@@ -24,7 +24,7 @@ def export(
     import subprocess
     import sys
 
-    from ups_core.runs import artifact, find_run
+    from ups_core.runs import find_run, model_uri
     from ups_core.store import open_store
 
     opened = open_store(store_uri(store))
@@ -33,7 +33,7 @@ def export(
         sys.executable,
         "-m",
         "ups_core.export",
-        artifact(resource, "train"),
+        model_uri(opened, resource),
         str(to),
         "--format",
         format_,

@@ -29,8 +29,11 @@ def init(
     try:
         with path.open("x") as file:
             file.write(text)
-    except FileExistsError as error:
+    except OSError as error:
         raise InvalidSpec(
-            "the file is there already", where=path, fix=f"ups init {template} --to OTHER.yaml"
+            "the file cannot be written",
+            where=path,
+            found=error.strerror,
+            fix=f"ups init {template} --to OTHER.yaml",
         ) from error
     err.print(f"wrote {path}; run it with: ups run {path}")

@@ -22,6 +22,7 @@ def logs(
     dataset: Annotated[bool, typer.Option("--dataset", help="RUN is the name of a Dataset.")] = False,
 ) -> None:
     """Print the log of a run, oldest line first."""
+    from ups_core.errors import NotFound
     from ups_core.runs import find_run
     from ups_core.store import open_store
     from ups_workflows.cli.show import out
@@ -29,6 +30,8 @@ def logs(
     resource_kind = "Dataset" if dataset else "TrainingRun"
     record, _ = find_run(open_store(store_uri(store)), run, namespace=namespace, kind=resource_kind)
     rows = sorted(record.rows(kind, step), key=lambda row: row.get("time", 0))
+    if not rows:
+        raise NotFound(f"{run} has no {kind}" + (f" of a step {step}" if step else ""), where=record.prefix)
     for row in rows:
         out.print(_line(row), markup=False)
 

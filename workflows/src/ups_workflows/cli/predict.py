@@ -27,13 +27,13 @@ def predict(
     import subprocess
     import sys
 
-    from ups_core.runs import artifact, find_run
+    from ups_core.runs import find_run, model_uri
     from ups_core.store import open_store
 
     opened = open_store(store_uri(store))
     _, resource = find_run(opened, run, namespace=namespace)
     # In a process of its own, as steps are: this one imports no torch.
-    command = [sys.executable, "-m", "ups_core.predict", artifact(resource, "train"), str(input_), str(out)]
+    command = [sys.executable, "-m", "ups_core.predict", model_uri(opened, resource), str(input_), str(out)]
     if steps is not None:
         command += ["--steps", str(steps)]
     raise typer.Exit(subprocess.run(command, check=False).returncode)

@@ -27,7 +27,7 @@ def pull(
     wanted = ("train", "evaluate", "analyze") if not data else ("",)
     for item in resource.get("status", {}).get("artifacts", []):
         if item["name"].startswith(wanted):
-            copy_object(source, target, item["uri"].removeprefix(source.uri + "/"))
+            copy_object(source, target, "objects/" + item["uri"].rpartition("objects/")[2])
             err.print(f"{item['name']}: {item['digest'][:12]}")
     count = 0
     for entry in source.list(record.prefix + "/"):

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ups_core.api.load import Resources
-from ups_core.errors import InvalidSpec
+from ups_core.errors import EXIT_INTERRUPTED, InvalidSpec
 from ups_core.store import Store, open_store
 from ups_workflows.cli.options import Output, store_uri
 from ups_workflows.cli.render import structured
 from ups_workflows.cli.show import err, listener, metrics_table, out
-from ups_workflows.engines.supervise import Ended, run_job
+from ups_workflows.engines.supervise import run_job
 from ups_workflows.jobs import Job, jobs, named, narrowed
 
 
@@ -27,46 +27,45 @@ def run_resources(
 ) -> int:
     """Run every job of ``resources``; the exit code is that of the first that fails."""
     opened = open_store(store_uri(store, store_of(resources)))
+    done: list[dict[str, Any]] = []
+    code = 0
     for job in jobs(resources, opened):
+        if job.main.spec.suspend:
+            err.print(f"{job.main.metadata.name} is suspended by its spec and is not run")
+            continue
         salts = {named(job.plan, name).name: uuid.uuid4().hex for name in force}
         with listener() as listening:
             chosen = narrowed(job, only=only, until=until)
             ended = run_job(job, opened, listening, salts=salts, only=chosen)
-        show(job, ended, opened, output)
-        if ended.exit_code:
-            return ended.exit_code
-    return 0
+        done.append(ended.resource)
+        if output == "table":
+            _table(job, ended.attempt.results, opened)
+        if ended.exit_code == EXIT_INTERRUPTED:
+            err.print("stopped; the same command goes on from the last checkpoint")
+        if code := ended.exit_code:
+            break
+    if output != "table":
+        structured(done[0] if len(done) == 1 else done, output)
+    return code
 
 
 def store_of(resources: Resources) -> str | None:
     """The one store that the resources of a file name, if they name one."""
-    stores = {r.spec.artifacts.store for r in (*resources.datasets.values(), *resources.runs.values())} - {
-        None
-    }
+    every = (*resources.datasets.values(), *resources.runs.values())
+    stores = sorted({r.spec.artifacts.store for r in every if r.spec.artifacts.store})
     if len(stores) > 1:
-        raise InvalidSpec("the resources name different stores", found=", ".join(sorted(map(str, stores))))
-    return next(iter(stores), None)
+        raise InvalidSpec("the resources name different stores", found=", ".join(stores))
+    return stores[0] if stores else None
 
 
-def show(job: Job, ended: Ended, store: Store, output: Output) -> None:
-    """The result, on standard output."""
-    if output != "table":
-        structured(ended.resource, output)
-    elif ended.exit_code == 0:
-        _table(job, ended.resource["status"], ended.attempt.results, store)
-    if ended.exit_code == 130:
-        err.print(f"stopped; ups resume {job.main.metadata.name} goes on from the last checkpoint")
-
-
-def _table(
-    job: Job, status: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]], store: Store
-) -> None:
+def _table(job: Job, results: Mapping[str, Mapping[str, Any]], store: Store) -> None:
+    """What was published, on standard output."""
     name = job.main.metadata.name
     if data := results.get("publish-dataset"):
         splits = ", ".join(f"{count} {split}" for split, count in data["splits"].items())
         dataset = job.dataset.metadata.name if job.dataset else name
         out.print(f"Dataset {dataset} is ready, version {data['version']}: {splits}")
-    if (published := results.get("publish")) is not None:
-        out.print(metrics_table(status["metrics"], f"TrainingRun {name}"))
+    if published := results.get("publish"):
+        out.print(metrics_table(published["metrics"], f"TrainingRun {name}"))
         report = store.local_path(published["report"].removeprefix(store.uri + "/"))
         out.print(f"report: {report or published['report']}")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Data goes to standard output; everything else to standard error.
 out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+if not out.is_terminal:
+    out.width = 240  # a pipe has no edge at which to cut a table
 err = Console(file=sys.stderr, highlight=False, soft_wrap=True)
 
 _MARKS = {"cached": "[green]cached[/]", "runs": "[yellow]runs[/]", "unneeded": "[dim]unneeded[/]"}
@@ -31,6 +33,9 @@ class Lines(Listener):
     def __exit__(
         self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
     ) -> None: ...
+
+    def waiting(self, process: int) -> None:
+        err.print(f"waiting for process {process}, which is making the dataset")
 
     def planned(self, steps: Mapping[str, Mapping[str, Any]]) -> None:
         self._shown: dict[str, int] = {}

@@ -73,15 +73,16 @@ def _datasets(found: list[dict[str, Any]]) -> Table:
 
 
 def _runs(found: list[dict[str, Any]]) -> Table:
-    table = _table("run", "phase", "stage", "metric", "attempt", "preemptions", "reason")
+    table = _table("run", "phase", "stage", "progress", "metric", "attempt", "preemptions", "reason")
     for resource in found:
         state = resource.get("status", {})
         headline = state.get("headline")
-        stages = state.get("stages", [])
+        progress = state.get("progress", {})
         table.add_row(
             resource["metadata"]["name"],
             state.get("phase", "Pending"),
-            next((stage["name"] for stage in stages if stage["phase"] == "Running"), ""),
+            progress.get("stage", ""),
+            f"{progress['percent']} %" if progress else "",
             f"{headline['metric']} {headline['value']:.3g}" if headline else "",
             str(state.get("attempt", 0)),
             str(state.get("preemptions", 0)),

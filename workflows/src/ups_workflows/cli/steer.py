@@ -15,7 +15,7 @@ def cancel(run: RunArgument, store: StoreOption = None, namespace: NamespaceOpti
     from ups_core.runs import RUN, find_run
     from ups_core.store import open_store
     from ups_workflows.cli.show import err
-    from ups_workflows.engines.locks import exclusive, holder
+    from ups_workflows.engines.locks import acquire, holder
 
     opened = open_store(store_uri(store))
     record, resource = find_run(opened, run, namespace=namespace)
@@ -23,11 +23,13 @@ def cancel(run: RunArgument, store: StoreOption = None, namespace: NamespaceOpti
         os.kill(owner, signal.SIGTERM)
         err.print(f"asked process {owner} to stop with a checkpoint")
         return
-    with exclusive(opened.uri, record.prefix):
-        resource["spec"]["suspend"] = True
-        if resource["status"]["phase"] not in ("Succeeded", "Failed"):
-            resource["status"]["phase"] = "Suspended"
-        record.write_json(RUN, resource)
+    if resource["status"]["phase"] in ("Succeeded", "Failed"):
+        err.print(f"{run} has ended: {resource['status']['phase']}")
+        return
+    lock = acquire(opened.uri, record.prefix)
+    resource["spec"]["suspend"], resource["status"]["phase"] = True, "Suspended"
+    record.write_json(RUN, resource)
+    lock.release()
     err.print(f"{run} is suspended; ups resume {run} goes on")
 
 

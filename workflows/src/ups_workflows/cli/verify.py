@@ -12,21 +12,22 @@ from ups_workflows.cli.options import StoreOption, store_uri
 def verify(
     uri: Annotated[
         str | None,
-        typer.Argument(metavar="[URI]", help="An object, objects/STEP/KEY; all of the store without it."),
+        typer.Argument(metavar="[URI]", help="A store, or STORE/objects/STEP/KEY. Default: --store."),
     ] = None,
     store: StoreOption = None,
 ) -> None:
     """Re-hash every file of one object or of all and compare with the manifests."""
-    from ups_core.errors import DataInvalid
+    from ups_core.errors import DataInvalid, NotFound
     from ups_core.store import open_store
     from ups_core.store import verify as verify_objects
     from ups_workflows.cli.show import err, out
 
-    root, _, path = (uri or "").partition("/objects/")
-    if uri and not path and uri.startswith("objects/"):
-        root, path = "", uri.removeprefix("objects/")
-    opened = open_store(root or store_uri(store))
-    found = verify_objects(opened, f"objects/{path}" if path else None)
+    given = uri or ""
+    root, _, path = given.rpartition("objects/") if "objects/" in given else (given, "", "")
+    opened = open_store(root.rstrip("/") or store_uri(store))
+    if not any(True for _ in opened.list("objects/" + path if path else "objects")):
+        raise NotFound("nothing is published there", where=f"{opened.uri}/objects/{path}", fix="ups status")
+    found = verify_objects(opened, f"objects/{path.rstrip('/')}" if path else None)
     for finding in found:
         out.print(
             f"{finding.object}/{finding.file}: found {finding.found}, expected {finding.expected}",

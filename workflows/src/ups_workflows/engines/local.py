@@ -22,6 +22,7 @@ from ups_core.api.common import EnvVar
 from ups_core.steps.context import StepSpec
 from ups_core.steps.resolve import PLAN
 from ups_core.store import RunRecord, Store
+from ups_workflows.engines.locks import Lock
 from ups_workflows.outcome import Failure, failure_of
 from ups_workflows.plan import Plan
 
@@ -32,6 +33,7 @@ GRACE = 60.0
 class Listener:
     """Hears how a plan proceeds; the command draws bars from it, the record keeps a status."""
 
+    def waiting(self, process: int) -> None: ...
     def planned(self, steps: Mapping[str, Mapping[str, Any]]) -> None: ...
     def started(self, name: str) -> None: ...
     def progress(self, name: str, percent: int, text: str) -> None: ...
@@ -53,16 +55,16 @@ class Attempt:
 class LocalEngine:
     """Runs plans on one machine.
 
-    ``work`` is a scratch folder that nobody else uses; ``lock_fds`` are inherited by every step, so
-    that the lock on a run is held until the last process that writes to it is gone.
+    ``work`` is a scratch folder that nobody else uses. ``locks`` and ``env`` go by record: a step inherits
+    the lock of its resource, so that it is held until the last process that writes there is gone.
     """
 
     store: Store
     work: Path
     listeners: tuple[Listener, ...]
-    env: tuple[EnvVar, ...] = ()
+    locks: Mapping[str, Lock]
+    env: Mapping[str, tuple[EnvVar, ...]]
     threads: int | None = None
-    lock_fds: tuple[int, ...] = ()
     stopping: bool = False
     _running: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
 
@@ -82,8 +84,8 @@ class LocalEngine:
         resolve = StepSpec(
             step="resolve", name="resolve", record=plan.steps[-1].record, options=options, attempt=number
         )
-        result, failure = await self._run(resolve, None)
-        if result is None:
+        _, failure = await self._run(resolve, None)
+        if failure is not None:
             done.failure = failure
             return done
         for record in {step.record for step in plan.steps}:
@@ -119,10 +121,8 @@ class LocalEngine:
                 for task in ended:
                     name = running.pop(task)
                     result, failure = task.result()
-                    if result is not None:
-                        done.results[name] = result
-                    elif done.failure is None:
-                        done.failure = failure
+                    done.results[name] = result or {}
+                    done.failure = done.failure or failure
         finally:
             # Should we fail ourselves, the steps are stopped and waited for before the error goes on.
             if running:
@@ -149,7 +149,7 @@ class LocalEngine:
     async def _run(
         self, spec: StepSpec, timeout: float | None
     ) -> tuple[dict[str, Any] | None, Failure | None]:
-        """One process. Its result, or how it failed."""
+        """One process: its result, and how it failed if it did; a missed gate leaves both."""
         folder = self.work / spec.name
         folder.mkdir()
         (folder / "spec.json").write_text(json.dumps(spec.to_dict()))
@@ -160,8 +160,8 @@ class LocalEngine:
             stdin=asyncio.subprocess.PIPE,  # held open: its end tells the step that we are gone
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env=self._environment(),
-            pass_fds=self.lock_fds,
+            env=self._environment(spec.record),
+            pass_fds=[fd for fd in (self.locks[spec.record].descriptor,) if fd is not None],
             start_new_session=True,  # a Ctrl-C reaches us alone, and we stop the steps in order
             limit=1 << 20,
         )
@@ -194,7 +194,7 @@ class LocalEngine:
         else:
             failure = failure_of(spec.name, code or 1, result)
         self._tell("failed", failure)
-        return None, failure
+        return result, failure
 
     async def _listen(self, name: str, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None
@@ -210,7 +210,7 @@ class LocalEngine:
         for listener in self.listeners:
             getattr(listener, what)(*told)
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, record: str) -> dict[str, str]:
         # One BLAS thread for each training thread; the count is part of what makes results agree.
         threads = str(self.threads or os.cpu_count() or 1)
         return {
@@ -220,7 +220,7 @@ class LocalEngine:
             "OPENBLAS_NUM_THREADS": threads,
             "UPS_PROGRESS": "json",
             "UPS_STOP_WITH_PARENT": "1",
-            **{variable.name: variable.value for variable in self.env},
+            **{variable.name: variable.value for variable in self.env[record]},
         }
 
 

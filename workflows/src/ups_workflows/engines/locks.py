@@ -7,10 +7,11 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from ups_core.errors import InvalidSpec
+from ups_core.errors import InvalidSpec, StorageUnavailable
 from ups_core.paths import cache_folder
 
 #: Seconds to wait for the steps of a killed run to notice and save their state.
@@ -37,37 +38,62 @@ def holder(store_uri: str, record: str) -> int | None:
     return None
 
 
-@contextlib.contextmanager
-def exclusive(store_uri: str, record: str) -> Iterator[int]:
-    """Hold the lock of a record; yields its file descriptor, for the steps to inherit.
+@dataclass
+class Lock:
+    """A lock that is held; steps inherit its file descriptor, and it is free when the last of them ends."""
 
-    A run that was killed leaves steps that hold it for a moment longer: they are waited for. One
-    whose command still lives is not: InvalidSpec (2).
+    record: str
+    descriptor: int | None
+
+    def release(self) -> None:
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+
+def acquire(store_uri: str, record: str, *, wait: Callable[[int], None] | None = None) -> Lock:
+    """Take the lock of a record.
+
+    A run that was killed leaves steps that hold it for a moment longer: they are waited for. One whose
+    command still lives is waited for only with ``wait``, which is told its process once; otherwise
+    InvalidSpec (2).
     """
     path = lock_path(store_uri, record)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                owner = int(os.pread(descriptor, 32, 0) or 0)
-                if _alive(owner) or time.monotonic() > deadline:
-                    raise InvalidSpec(
-                        "this resource is being run already",
-                        where=record,
-                        found=f"process {owner}",
-                        fix="wait for it, or ups cancel it",
-                    ) from None
-                time.sleep(0.1)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = Lock(record, os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StorageUnavailable(
+            "the cache folder cannot be written",
+            where=path.parent,
+            found=error,
+            fix="export XDG_CACHE_HOME=/tmp/cache",
+        ) from error
+    assert lock.descriptor is not None
+    deadline, told = time.monotonic() + PATIENCE, False
+    while True:
+        try:
+            fcntl.flock(lock.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            owner = int(os.pread(lock.descriptor, 32, 0) or 0)
+            living = _alive(owner)
+            if living and wait is not None:
+                if not told:
+                    wait(owner)
+                told = True
+            elif living or time.monotonic() > deadline:
+                lock.release()
+                raise InvalidSpec(
+                    "this resource is being run already",
+                    where=record,
+                    found=f"process {owner}",
+                    fix="wait for it, or ups cancel it",
+                ) from None
+            time.sleep(0.1)
+    os.ftruncate(lock.descriptor, 0)
+    os.pwrite(lock.descriptor, str(os.getpid()).encode(), 0)
+    return lock
 
 
 def _alive(pid: int) -> bool:
