@@ -26,6 +26,11 @@ def test_default_has_the_published_size(line):
     assert sum(p.numel() for p in Conv(ConvConfig(), line()).parameters()) == 20_833
 
 
+def test_an_even_kernel_is_refused():
+    with pytest.raises(ValueError, match="kernel must be odd"):
+        ConvConfig.model_validate({"kernel": 4})
+
+
 def test_starts_near_the_identity(line):
     u, p = state(line())
     assert (network(line())(u, p) - u).abs().max() < 0.2

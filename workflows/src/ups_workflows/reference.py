@@ -69,7 +69,11 @@ def _families() -> Iterator[str]:
             "Parameters": ", ".join(family.parameters),
             "Conserved": ", ".join(family.conserved),
             "Symmetries": ", ".join(
-                [*(f"shift along {a}" for a in family.shifts), *(t.name for t in family.symmetries)]
+                [
+                    *(f"shift along {a}" for a in family.shifts),
+                    *(["Galilean boost"] if family.galilean else []),
+                    *(t.name for t in family.symmetries),
+                ]
             ),
             "Simulation": ", ".join(f"{n} = {v:g}" for n, v in family.defaults.items())
             if family.simulate

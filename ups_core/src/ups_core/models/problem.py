@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class Problem:
         samples and are therefore given to the network.
     shifts: axes along which a cyclic shift of a sample is again a sample.
     dt: time between frames; None where steady.
+    boost: where the equation is the same for a moving observer, the speed of one cell a frame in
+        standard deviations of the field; else None.
     """
 
     family: str
@@ -57,6 +59,7 @@ class Problem:
     shifts: tuple[str, ...] = ()
     symmetries: tuple[Transform, ...] = ()
     dt: float | None = None
+    boost: float | None = None
 
     @property
     def dimensions(self) -> int:
@@ -79,7 +82,15 @@ class Problem:
         """The problem of a cached dataset (``dataset.json`` and the arrays of its ``train`` split)."""
         dataset = json.loads((folder / "dataset.json").read_text())
         coordinates = {axis: np.load(folder / "train" / f"{axis.lower()}.npy") for axis in dataset["space"]}
-        return cls.of(dataset, family, coordinates, np.load(folder / "train" / "parameters.npy"))
+        problem = cls.of(dataset, family, coordinates, np.load(folder / "train" / "parameters.npy"))
+        statistics = json.loads((folder / "normaliser.json").read_text())
+        # One field in one periodic dimension: there the boosts by whole cells a frame are exact on the grid.
+        if problem.conserved != (True,) or problem.fields != (family.galilean,) or problem.shape[1:]:
+            return problem
+        if problem.dt is None or not problem.periodic:
+            return problem
+        std = statistics["fields"][problem.fields[0]]["std"]
+        return replace(problem, boost=problem.spacing[0] / problem.dt / std)
 
     @classmethod
     def of(

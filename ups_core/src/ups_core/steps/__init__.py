@@ -27,9 +27,9 @@ STEPS: dict[str, StepKind] = {
     "convert": StepKind(1, "data"),
     "validate": StepKind(1, "data"),
     "cache": StepKind(1, "data"),
-    "train": StepKind(1, "torch"),
+    "train": StepKind(2, "torch"),
     "encode": StepKind(1, "torch"),
-    "evaluate": StepKind(1, "torch"),
+    "evaluate": StepKind(2, "torch"),
     "analyze": StepKind(1, "data"),
     "publish": StepKind(0, "data"),
 }

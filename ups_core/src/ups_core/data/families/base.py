@@ -109,6 +109,8 @@ class Family:
         Names of the fields whose spatial mean the equation keeps exactly.
     shifts:
         Axes along which any cyclic shift of a sample is again a sample.
+    galilean:
+        The field that carries itself: where u(x, t) is a solution, so is u(x - c t, t) + c for any speed c.
     symmetries:
         Generators of the discrete symmetry group; each is exact.
     simulate:
@@ -133,6 +135,7 @@ class Family:
     defaults: Mapping[str, float] = field(default_factory=dict)
     conserved: tuple[str, ...] = ()
     shifts: tuple[str, ...] = ()
+    galilean: str | None = None
     symmetries: tuple[Transform, ...] = ()
     simulate: Simulate | None = None
     solver: Solver | None = None

@@ -27,6 +27,7 @@ FAMILY = Family(
     defaults=DEFAULTS,
     conserved=("u",),
     shifts=("X",),
+    galilean="u",
     symmetries=(Transform("reflection", flip=("X",), sign=-1),),
     simulate=simulate_in("ups_core.simulate.burgers", "burgers1d", DEFAULTS),
     solver=solver_in("ups_core.simulate.burgers"),
