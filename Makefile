@@ -60,10 +60,10 @@ docs: install ## Generate docs/reference from the code
 	$(RUN)/python -m ups_workflows.reference docs/reference
 
 .PHONY: bench
-bench: install ## Measure speed, memory and accuracy beside their peers (ONLY=row,row)
-	$(UV) sync --locked --all-packages --all-extras --group peers --quiet
-	$(RUN)/python -m bench $(if $(ONLY),--only $(ONLY))
+bench: | $(UV) ## Measure speed, memory and accuracy beside their peers (ONLY=row,row)
+	UV_PROJECT_ENVIRONMENT=.venv-bench $(UV) sync --locked --all-packages --all-extras --group peers --quiet
+	.venv-bench/bin/python -m bench $(if $(ONLY),--only $(ONLY))
 
 .PHONY: clean
 clean: ## Remove what the targets made, but not the store
-	rm -rf .venv .uv build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .uv build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

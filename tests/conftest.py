@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from s3_server import S3Server, serve
 from store_cases import make_folder, publish_folder
 
 from ups_core.store import PublishedObject, Store, publishing
+
+# A busy machine, or a first call that compiles, must not fail a test of logic.
+settings.register_profile("ups", deadline=None)
+settings.load_profile("ups")
 
 
 @dataclass(frozen=True)

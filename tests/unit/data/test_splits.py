@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ups_core.data.splits import Sample, shared_states, split
+from ups_core.data.families import family
+from ups_core.data.splits import Sample, check_where, shared_states, split
 from ups_core.errors import InvalidSpec
 
 
@@ -148,3 +149,24 @@ def test_asking_for_more_than_there_is(spec, said):
         split(single(10), spec)
     for words in said:
         assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"where": {"nu": 0.01}}, ["spec.splits.test.where", "one of Nu", "write Nu for nu"]),
+        ({"where": {"viscosity": 0.01}}, ["one of Nu", "remove viscosity"]),
+        ({"count": 3, "fraction": 0.1}, ["spec.splits.test", "count 3, fraction 0.1"]),
+    ],
+)
+def test_rules_that_mean_nothing(rule, said):
+    with pytest.raises(InvalidSpec) as caught:
+        check_where({"train": 0.8, "test": rule}, family("burgers1d"))
+    for words in said:
+        assert words in str(caught.value)
+
+
+def test_rules_that_mean_something():
+    check_where(
+        {"train": 4, "test": {"where": {"Nu": [0.1]}, "count": 3, "fraction": None}}, family("burgers1d")
+    )

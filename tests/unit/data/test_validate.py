@@ -266,3 +266,22 @@ def test_json_is_the_same_bytes_whatever_the_order(tmp_path):
     write_json(tmp_path / "a", {"x": 1, "y": [2.5]})
     write_json(tmp_path / "b", {"y": [2.5], "x": 1})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_one_frame_is_no_trajectory(pipeline, raw):
+    write_burgers(raw / "a_Nu0.01.hdf5")
+    data = converted(pipeline, raw, stride={"t": 50})
+    with pytest.raises(DataInvalid) as caught:
+        pipeline.run("cache", {}, {"data": data, "splits": validated(pipeline, data)})
+    for words in (
+        "a_Nu0.01.hdf5, in split",
+        "1 frame at convert.stride.t = 50",
+        "lower spec.convert.stride.t",
+    ):
+        assert words in str(caught.value)
+
+
+def test_a_split_by_an_unknown_parameter(pipeline, raw):
+    write_burgers(raw / "a_Nu0.01.hdf5")
+    with pytest.raises(InvalidSpec, match="write Nu for nu"):
+        validated(pipeline, converted(pipeline, raw), splits={**SPLITS, "test": {"where": {"nu": 0.01}}})

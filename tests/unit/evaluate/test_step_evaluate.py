@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -140,6 +142,22 @@ def test_steady_beside_the_mean_and_on_another_grid(
     fields = np.load(tmp_path / "fields.npz")
     assert fields["input"].shape == (5, 1, 16, 16)
     assert fields["truth"].shape == fields["prediction"].shape == (5, 1, 1, 16, 16)
+
+
+def test_what_a_solver_assumed_stands_beside_its_figures(
+    media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_model(monkeypatch, SimpleNamespace(solve=lambda a, parameters=None: a))
+    shutil.copytree(media, tmp_path / "codes")
+    codes = np.load(media / "test" / "a.npy") * 0
+    codes[..., ::2] = 1
+    np.save(tmp_path / "codes" / "test" / "a.npy", codes)
+    judge(tmp_path / "codes", tmp_path / "out")
+    sets = json.loads((tmp_path / "out" / "evaluation.json").read_text())["sets"]
+    for words in ("0.02052", "0.3849", "darcy_train_16.pt"):
+        assert words in sets["test"]["notes"]["solver"]
+    assert sets["test"]["notes"]["solver"].count("darcy_train_16.pt") == 1
+    assert "solver" not in sets["test32"]["notes"]  # its coefficients are stated
 
 
 @pytest.mark.parametrize(

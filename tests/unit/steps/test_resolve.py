@@ -7,13 +7,18 @@ from hypothesis import strategies as st
 
 from ups_core.steps.resolve import with_keys, with_states
 
+
+def step(name: str, record: str, recipe: dict, inputs: dict) -> dict:
+    return {"name": name, "step": name, "record": record, "recipe": recipe, "options": {}, "inputs": inputs}
+
+
 CHAIN = [
-    {"name": "simulate", "step": "simulate", "record": "runs/ds", "recipe": {"nu": 1}, "options": {}, "inputs": {}},
-    {"name": "convert", "step": "convert", "record": "runs/ds", "recipe": {}, "options": {}, "inputs": {"raw": "simulate"}},
-    {"name": "cache", "step": "cache", "record": "runs/tr", "recipe": {}, "options": {}, "inputs": {"data": "convert"}},
-    {"name": "train", "step": "train", "record": "runs/tr", "recipe": {"lr": 1}, "options": {}, "inputs": {"data": "cache"}},
-    {"name": "publish", "step": "publish", "record": "runs/tr", "recipe": {}, "options": {}, "inputs": {"train": "train", "cache": "cache"}},
-]  # fmt: skip
+    step("simulate", "runs/ds", {"nu": 1}, {}),
+    step("convert", "runs/ds", {}, {"raw": "simulate"}),
+    step("cache", "runs/tr", {}, {"data": "convert"}),
+    step("train", "runs/tr", {"lr": 1}, {"data": "cache"}),
+    step("publish", "runs/tr", {}, {"train": "train", "cache": "cache"}),
+]
 NAMES = [step["name"] for step in CHAIN]
 
 
@@ -33,7 +38,7 @@ def test_all_runs_at_first():
 
 
 def test_nothing_but_publish_runs_when_all_is_cached():
-    assert named(states(set(NAMES[:-1]))) == {n: "cached" for n in NAMES[:-1]} | {"publish": "runs"}
+    assert named(states(set(NAMES[:-1]))) == dict.fromkeys(NAMES[:-1], "cached") | {"publish": "runs"}
 
 
 def test_what_was_freed_and_is_not_taken_by_anything_that_runs_is_not_made_again():

@@ -12,8 +12,9 @@ import pytest
 import store_cases
 from store_cases import KEY
 
+from ups_core.errors import Preempted, UpsError
 from ups_core.faults import fault_point
-from ups_core.store import Store, find, verify
+from ups_core.store import Store, find, publishing, verify
 
 
 def _publish_in_a_process(store: Store, folder: Path, fault: str | None) -> int:
@@ -37,6 +38,51 @@ def test_killed_while_publishing(store: Store, tmp_path: Path, fault: str, there
     assert published is not None
     assert published.json("inner/facts.json") == {"n": 3}
     assert verify(store) == []
+
+
+@pytest.mark.parametrize("after", [True, False], ids=["after it took effect", "before"])
+def test_a_signal_while_the_manifest_is_created(
+    store: Store, tmp_path: Path, monkeypatch, after: bool
+) -> None:
+    create = Store.create
+
+    def interrupted(self: Store, path: str, data: bytes) -> bool:
+        if path.endswith("manifest.json"):
+            if after:
+                assert create(self, path, data)
+            signal.raise_signal(signal.SIGTERM)
+        return create(self, path, data)
+
+    def on_sigterm(*_) -> None:
+        raise Preempted("stopped by SIGTERM")
+
+    before = signal.signal(signal.SIGTERM, on_sigterm)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "create", interrupted)
+            with pytest.raises(Preempted):
+                store_cases.publish_folder(store, store_cases.make_folder(tmp_path / "one"))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (find(store, "convert", KEY) is not None) == after
+    assert verify(store) == []
+    published = store_cases.publish_folder(store, store_cases.make_folder(tmp_path / "two"))
+    assert published.read("data.bin") == (store_cases.make_folder(tmp_path / "3") / "data.bin").read_bytes()
+
+
+def test_a_loser_whose_answer_is_lost_removes_its_files(store: Store, tmp_path: Path, monkeypatch) -> None:
+    def another_wins(store: Store, published) -> bool:
+        monkeypatch.undo()
+        store_cases.publish_folder(store, store_cases.make_folder(tmp_path / "winner", 1))
+        raise Preempted("stopped by SIGTERM")
+
+    monkeypatch.setattr(publishing, "_create_manifest", another_wins)
+    with pytest.raises(UpsError):
+        store_cases.publish_folder(store, store_cases.make_folder(tmp_path / "loser", 2))
+    winner = find(store, "convert", KEY)
+    assert winner is not None
+    folders = {entry.path.split("/")[3] for entry in store.list("objects")}
+    assert folders == {"manifest.json", winner.manifest.uuid}
 
 
 def test_the_nth_passing(tmp_path: Path) -> None:

@@ -122,3 +122,35 @@ def test_gc_frees_probes_that_were_left(store: Store) -> None:
     assert gc(store, live=[], now=_age(store, 6), apply=True) == []
     assert [removal.path for removal in gc(store, live=[], now=_age(store, 8), apply=True)] == [".probe/x"]
     assert list(store.list()) == []
+
+
+def test_gc_frees_the_outputs_of_killed_steps(store: Store) -> None:
+    assert store.root is not None
+    store.put("tmp/out-old/object/u.npy", b"1234")
+    (store.root / "tmp" / "copy-empty").mkdir()
+    store.put("tmp/out-young/object/u.npy", b"1")
+    for path in (store.root / "tmp").rglob("*"):
+        if "out-young" not in str(path):
+            os.utime(path, (OLD, OLD))
+        else:
+            os.utime(path, (OLD, YOUNG if path.name == "u.npy" else OLD))
+    freed = gc(store, live=[], now=NOW, apply=True)
+    assert freed == [("tmp/copy-empty", "abandoned", 0), ("tmp/out-old", "abandoned", 4)]
+    assert [path.name for path in (store.root / "tmp").iterdir()] == ["out-young"]
+
+
+def test_gc_frees_checkpoints_of_published_stages(store: Store, tmp_path: Path) -> None:
+    done, open_ = "11" * 32, "22" * 32
+    model = publish_folder(store, make_folder(tmp_path / "1"), done, step="train")
+    runs = "runs/default/tr/demo/1"
+    for key in (done, open_):
+        store.put(f"{runs}/checkpoints/{key}/00000010/checkpoint.json", b"{}")
+        store.put(f"{runs}/checkpoints/{key}/00000020/checkpoint.json", b"{}")
+    store.put(f"{runs}/run.json", b"{}")
+    assert gc(store, live=[model.path], now=_age(store, 6)) == []
+    freed = gc(store, live=[model.path], now=_age(store, 8), apply=True)
+    assert freed == [(f"{runs}/checkpoints/{done}", "superseded", 4)]
+    left = {entry.path for entry in store.list("runs")}
+    assert left == {f"{runs}/run.json"} | {
+        f"{runs}/checkpoints/{open_}/000000{n}0/checkpoint.json" for n in (1, 2)
+    }

@@ -105,7 +105,7 @@ def test_shards_are_steps_of_their_own():
 
 
 def test_a_registered_dataset_gives_the_same_keys_as_its_plan():
-    run, dataset = resources()
+    run, _ = resources()
     entry = RegisteredDataset(
         "burgers1d", f"objects/convert/{BASE['convert']}", f"objects/validate/{BASE['validate']}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from ups_core.errors import UpsError
 from ups_core.models.codec import Codec
+from ups_core.output import check_file, check_folder, whole_file, writing
 from ups_core.store import open_uri
 from ups_core.surrogate import Surrogate
 
@@ -64,7 +66,10 @@ def export(surrogate: Surrogate, to: Path) -> None:
     exported = torch.export.export(
         program, tuple(example), dynamic_shapes=tuple({0: batch} for _ in example), strict=False
     )
-    torch.export.save(exported, to)
+    program_bytes = io.BytesIO()
+    torch.export.save(exported, program_bytes)
+    with whole_file(to, "--to") as part:
+        part.write_bytes(program_bytes.getbuffer())
 
 
 def main() -> None:
@@ -84,12 +89,14 @@ def main() -> None:
 def write(model: str, to: Path, format_: Literal["safetensors", "torch-export"]) -> None:
     """Export the published model at ``model`` (``STORE/objects/train/<key>``)."""
     if format_ == "torch-export":
+        check_file(to, "--to")
         export(Surrogate.load(model), to)
         return
+    check_folder(to, "--to")
     published = open_uri(model)
-    to.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory() as work, writing(to, "--to"):
         folder = published.folder(Path(work))
+        to.mkdir(parents=True, exist_ok=True)
         for name in published.manifest.files:
             (to / name).write_bytes((folder / name).read_bytes())
 

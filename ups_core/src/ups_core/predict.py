@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ups_core.errors import DataInvalid, InvalidSpec, NotFound, UpsError
+from ups_core.output import check_file, whole_file
 from ups_core.surrogate import Surrogate
 
 
@@ -22,6 +23,16 @@ def predict(surrogate: Surrogate, given: Path, out: Path, steps: int | None) -> 
     values = _read(given)
     beside = given.with_suffix(".parameters.npy")
     parameters = _read(beside) if beside.exists() else None
+    names = surrogate.problem.parameters
+    samples = len(values) if values.ndim == surrogate.problem.dimensions + 2 else 1
+    if parameters is not None and parameters.shape != (samples, len(names)):
+        raise DataInvalid(
+            "the parameters have another layout",
+            where=beside,
+            found=f"shape {parameters.shape}",
+            expected=f"{(samples, len(names))}: a row a sample, columns {', '.join(names)}",
+            fix=f"correct {beside}, or remove it where no parameter varied in training",
+        )
     if surrogate.problem.steady:
         if steps is not None:
             raise InvalidSpec(
@@ -32,22 +43,31 @@ def predict(surrogate: Surrogate, given: Path, out: Path, steps: int | None) -> 
         if steps is None:
             raise InvalidSpec("a rollout needs a length", expected="--steps N", fix="add --steps 40")
         predicted = surrogate.rollout(values, steps, parameters)
-    part = out.with_name(out.name + ".part")
-    with part.open("wb") as file:
+    with whole_file(out, "--out") as part, part.open("wb") as file:
         np.save(file, predicted)
-    part.replace(out)
     return predicted.shape
 
 
 def _read(path: Path) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
+        values = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
         raise NotFound("there is no such file", where=path, fix="give an .npy file to --input") from error
     except (ValueError, OSError, EOFError) as error:
-        raise DataInvalid(
-            "the file is no array", where=path, found=error, expected="an .npy file of numbers"
-        ) from error
+        raise _no_array(path, error) from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
+        raise _no_array(path, getattr(values, "dtype", "several arrays (.npz)"))
+    return values
+
+
+def _no_array(path: Path, found: object) -> DataInvalid:
+    return DataInvalid(
+        "the file is no array of numbers",
+        where=path,
+        found=found,
+        expected="an .npy file of real numbers",
+        fix="save the array by numpy.save",
+    )
 
 
 def main() -> None:
@@ -58,6 +78,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     args = parser.parse_args()
     try:
+        check_file(args.out, "--out")
         shape = predict(Surrogate.load(args.model), args.input, args.out, args.steps)
     except UpsError as error:
         print(error, file=sys.stderr)  # noqa: T201

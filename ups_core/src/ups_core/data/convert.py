@@ -264,6 +264,6 @@ def _kept_attributes(reader: RawReader) -> dict[str, Any]:
     return attributes
 
 
-def _expect(condition: bool, what: str, **details: object) -> None:
+def _expect(condition: bool, what: str, **details: Any) -> None:
     if not condition:
         raise DataInvalid(what, **details)

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ from ups_core.data.families import Family
 from ups_core.data.families import family as family_of
 from ups_core.data.validate import parameter_values
 from ups_core.errors import InvalidSpec, NotFound
+from ups_core.paths import cache_folder
 from ups_core.store import PublishedObject, open_object, open_store, open_uri
 
 
@@ -51,14 +51,8 @@ def open_dataset(uri: str, work: Path | None = None) -> PublishedDataset:
             fix="ups status prints the addresses of data sets",
         )
     key = validated.manifest.inputs["data"]["key"]
-    return PublishedDataset(
-        validated, open_object(validated.store, f"objects/convert/{key}"), work or _default_work()
-    )
-
-
-def _default_work() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "ups" / "objects"
+    converted = open_object(validated.store, f"objects/convert/{key}")
+    return PublishedDataset(validated, converted, work or cache_folder("objects"))
 
 
 @dataclass(frozen=True)

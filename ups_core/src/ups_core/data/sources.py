@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from ups_core.data.families import family as family_of
 from ups_core.errors import InvalidSpec, NotFound
+from ups_core.paths import cache_folder
 from ups_core.store import open_store, sha256_file
 from ups_core.store.manifest import is_safe_name
 
@@ -49,8 +50,17 @@ def locate(source: Mapping[str, Any]) -> dict[str, str]:
     Files under a folder or prefix are named by their path below it.
     """
     if urls := source.get("urls"):
+        if pattern := source.get("pattern"):
+            raise InvalidSpec(
+                "a pattern chooses among the files of a folder; addresses are chosen by listing them",
+                where="spec.source.pattern",
+                found=repr(pattern),
+                expected="no pattern beside addresses of single files",
+                fix="remove spec.source.pattern",
+            )
         places: dict[str, str] = {}
         for url in urls:
+            _check_scheme(url, "spec.source.urls", ("http", "https", "s3"))
             name = PurePosixPath(unquote(urlsplit(url).path)).name
             if name in places or not is_safe_name(name):
                 raise InvalidSpec(
@@ -73,6 +83,8 @@ def locate(source: Mapping[str, Any]) -> dict[str, str]:
         )
     if uri.startswith(("http://", "https://")):
         return locate({**source, "urls": [uri]})
+    if "://" in uri:
+        _check_scheme(uri, "spec.source.uri", ("file", "s3"))
     matches = _matcher(source)
     found = dict(_s3_files(uri, matches) if uri.startswith("s3://") else _local_files(uri, matches))
     if not found:
@@ -123,12 +135,37 @@ def s3_place(address: str) -> tuple[str, str]:
 # ------------------------------------------------------------------------------------ what is there
 
 
+def _check_scheme(address: str, where: str, known: tuple[str, ...]) -> None:
+    scheme = address.partition("://")[0] if "://" in address else ""
+    if scheme not in known:
+        raise InvalidSpec(
+            f"files cannot be fetched by {scheme}" if scheme else "an address of a file names no scheme",
+            where=where,
+            found=address,
+            expected="an address that begins with " + " or ".join(f"{name}://" for name in known),
+            fix="download the file yourself and set spec.source.uri to its path",
+        )
+
+
+def _checked(name: str) -> str:
+    """``name``; InvalidSpec where no store could hold a file of this name."""
+    if not is_safe_name(name):
+        raise InvalidSpec(
+            "a file of the source has a name that cannot be kept",
+            where="spec.source.uri",
+            found=repr(name),
+            expected=r"a name without \, # and unprintable characters",
+            fix="rename the file, or leave it out by spec.source.pattern",
+        )
+    return name
+
+
 def _matcher(source: Mapping[str, Any]):
     """Whether a name is wanted: by ``pattern`` (``*`` crosses folders), else by what the family reads."""
     pattern, suffixes = source.get("pattern"), _suffixes(source)
 
     def matches(name: str) -> bool:
-        if any(part.startswith(".") for part in name.split("/")) or not is_safe_name(name):
+        if any(part.startswith(".") for part in name.split("/")):
             return False
         if pattern is not None:
             return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition("/")[2], pattern)
@@ -152,7 +189,7 @@ def _wanted(source: Mapping[str, Any]) -> str:
 def _local_files(uri: str, matches) -> Iterator[tuple[str, str]]:
     root = Path(unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri).expanduser()
     if root.is_file():
-        yield root.name, str(root)  # named by the user: no pattern can mean another
+        yield _checked(root.name), str(root)  # named by the user: no pattern can mean another
         return
     for folder, folders, files in os.walk(root):
         folders.sort()
@@ -160,7 +197,7 @@ def _local_files(uri: str, matches) -> Iterator[tuple[str, str]]:
             path = Path(folder, file)
             name = path.relative_to(root).as_posix()
             if matches(name) and path.is_file():
-                yield name, str(path)
+                yield _checked(name), str(path)
 
 
 def _s3_files(uri: str, matches) -> Iterator[tuple[str, str]]:
@@ -168,11 +205,11 @@ def _s3_files(uri: str, matches) -> Iterator[tuple[str, str]]:
     store = open_store(root)
     below = [entry.path for entry in store.list(path)]
     if not below and path and store.exists(path):
-        yield PurePosixPath(path).name, uri
+        yield _checked(PurePosixPath(path).name), uri
     for found in below:
         name = found.removeprefix(f"{path}/") if path else found
         if matches(name):
-            yield name, f"{root}/{found}"
+            yield _checked(name), f"{root}/{found}"
 
 
 # ------------------------------------------------------------------------------------ what it is
@@ -210,7 +247,7 @@ def remembered_sha256(path: Path) -> str:
     read-only container) the hash is computed each time.
     """
     path = path.resolve()
-    memory = _memory_folder() / f"{hashlib.sha256(str(path).encode()).hexdigest()}.json"
+    memory = cache_folder("fingerprints") / f"{hashlib.sha256(str(path).encode()).hexdigest()}.json"
     before = path.stat()
     facts = {"path": str(path), "size": before.st_size, "mtime_ns": before.st_mtime_ns}
     with suppress(OSError, ValueError, KeyError, TypeError):  # absent or unreadable: look at the file
@@ -226,8 +263,3 @@ def remembered_sha256(path: Path) -> str:
             part.write_text(json.dumps({**facts, "sha256": sha256}))
             part.replace(memory)
     return sha256
-
-
-def _memory_folder() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "ups" / "fingerprints"

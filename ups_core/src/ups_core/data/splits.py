@@ -9,6 +9,7 @@ other states there are.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from ups_core.data.families.base import Family
 from ups_core.errors import InvalidSpec
 
 #: Further names are further test sets.
@@ -73,6 +75,37 @@ class _Rule(NamedTuple):
             and any(math.isclose(sample.parameters[name], value) for value in values)
             for name, values in self.where
         )
+
+
+def check_where(splits: Mapping[str, Any], family: Family) -> None:
+    """InvalidSpec where a rule of ``spec.splits`` can mean nothing, whatever the samples.
+
+    That is a parameter in ``where`` that ``family`` has not, and ``count`` beside ``fraction``. Pure.
+    """
+    known = {name.lower(): name for name in family.parameters}
+    for split_name, rule in splits.items():
+        if not isinstance(rule, Mapping):
+            continue
+        place = f"spec.splits.{split_name}"
+        if rule.get("count") is not None and rule.get("fraction") is not None:
+            raise InvalidSpec(
+                "a split has a count and a fraction",
+                where=place,
+                found=f"count {rule['count']}, fraction {rule['fraction']}",
+                expected="one of them",
+                fix=f"remove {place}.fraction",
+            )
+        for name in sorted(rule.get("where") or {}):
+            if name in family.parameters:
+                continue
+            near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+            raise InvalidSpec(
+                f"{family.name} has no parameter {name}",
+                where=f"{place}.where",
+                found=name,
+                expected=f"one of {', '.join(family.parameters)}" if known else "no parameter at all",
+                fix=f"write {known[near[0]]} for {name}" if near else f"remove {name} from {place}.where",
+            )
 
 
 def split(samples: Iterable[Sample], spec: Mapping[str, Any], seed: int = 0) -> Splits:

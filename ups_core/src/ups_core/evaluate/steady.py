@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -51,13 +52,18 @@ def judge_steady(
         )
     if "solver" in names and (solver := family.solver) is not None:
         solver_meter = Meter()
-        peers.solver_steady(solver, split, slice(0, 1))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            peers.solver_steady(solver, split, slice(0, 1))
 
-        def solve(batch: slice) -> np.ndarray:
-            with solver_meter.running(batch.stop - batch.start):
-                return peers.solver_steady(solver, split, batch)
+            def solve(batch: slice) -> np.ndarray:
+                with solver_meter.running(batch.stop - batch.start):
+                    return peers.solver_steady(solver, split, batch)
 
-        columns["solver.rel_l2"], columns["solver.max_error"] = score(solve, split, tick)
+            columns["solver.rel_l2"], columns["solver.max_error"] = score(solve, split, tick)
+        # What a solver had to assume belongs beside its figures.
+        if assumed := dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)):
+            notes["solver"] = "; ".join(assumed)
         cost["solver"] = solver_meter.to_dict()
 
     flat = {name: float(metrics.mean_defined(v)) for name, v in columns.items() if name.endswith("rel_l2")}

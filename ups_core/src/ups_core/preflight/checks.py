@@ -14,6 +14,7 @@ from ups_core.api.load import Resources
 from ups_core.api.templates import expanded
 from ups_core.data.families import family as family_of
 from ups_core.data.sources import fingerprint
+from ups_core.data.splits import check_where
 from ups_core.errors import CredentialsInvalid, InvalidSpec, UpsError
 from ups_core.store import check_conditional_create, lookup, open_store
 
@@ -44,6 +45,7 @@ def _checks(resources: Resources, store_uri: str) -> Iterator[Callable[[], objec
 def _dataset_checks(spec: DatasetSpec, where: str) -> Iterator[Callable[[], object]]:
     yield lambda: family_of(spec.family)
     yield lambda: check_simulation(spec, where)
+    yield lambda: check_where(spec.to_dict()["splits"], family_of(spec.family))
     if spec.source.simulate is None:
         yield lambda: fingerprint({**spec.source.to_dict(), "family": spec.family})
 

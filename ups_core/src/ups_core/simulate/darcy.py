@@ -11,6 +11,7 @@ at the odd offsets that are left of a finer grid after striding.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +146,10 @@ def _harmonic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 CODE_LOW, CODE_HIGH = 0.02052, 0.3849
 
 
+class AssumedMedia(UserWarning):
+    """Codes were solved with conductivities that the data do not state."""
+
+
 def fit_codes(codes: np.ndarray, solution: np.ndarray) -> tuple[float, float]:
     """The two conductivities (of code 0, of code 1) with which this solver fits ``solution`` best.
 
@@ -178,8 +183,9 @@ def solve(
 
     ``input`` (N, 1, X, Y), the coefficient, gives u (N, 1, X, Y); a steady problem has no other initial
     value, so ``initial`` is the same array. ``parameters["beta"]`` (N,) is the source term. A coefficient
-    is positive: an input of zeros and ones is a code for two media, see :data:`CODE_LOW`. Raises
-    DataInvalid for other inputs that are not positive and for nodes it does not know.
+    is positive: an input of zeros and ones is a code for two media, see :data:`CODE_LOW`, and warned of
+    (:class:`AssumedMedia`), since the files do not say which media these are. Raises DataInvalid for other
+    inputs that are not positive and for nodes it does not know.
     """
     given = np.asarray(initial if input is None else input, dtype=float)[:, 0]  # (N, X, Y)
     axes = (
@@ -196,6 +202,13 @@ def solve(
                 fix="drop the solver from evaluation.peers, or correct the coefficients",
             )
         given = np.where(given > 0.5, CODE_HIGH, CODE_LOW)
+        warnings.warn(
+            f"the input holds codes, and no conductivities: 0 and 1 were taken for {CODE_LOW:g} and"
+            f" {CODE_HIGH:g}, which were fitted to the solutions of neuraloperator's darcy_train_16.pt; for"
+            " data of other media the solver's figures mean nothing",
+            AssumedMedia,
+            stacklevel=2,
+        )
     beta = np.broadcast_to(np.asarray(parameters["beta"], dtype=float), len(given))
     return np.stack([solve_one(a, source, axes) for a, source in zip(given, beta, strict=True)])[:, None]
 

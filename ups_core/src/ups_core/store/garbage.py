@@ -2,14 +2,17 @@
 
 Registered datasets, and the objects of retained runs and live attempts, are the roots. From them
 every manifest leads on to its inputs. What is left is freed a week after it last changed: the week
-protects work that is under way and has not been written down anywhere.
+protects work that is under way and has not been written down anywhere. So are the checkpoints of a
+stage whose object is there, and the output folders of steps that were killed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from stat import S_ISREG
 from typing import Literal, NamedTuple
 
 from ups_core.errors import DataInvalid
@@ -22,10 +25,14 @@ DAY = 86_400.0
 
 
 class Removal(NamedTuple):
-    """Something that gc removes: an object, a folder no manifest names, a damaged object's manifest."""
+    """Something that gc removes.
+
+    ``unreachable``: an object; ``abandoned``: files that a killed process left; ``superseded``: the
+    checkpoints of a stage that is published; ``damaged``: a damaged object's manifest.
+    """
 
     path: str
-    reason: Literal["unreachable", "abandoned", "damaged"]
+    reason: Literal["unreachable", "abandoned", "superseded", "damaged"]
     size: int
 
 
@@ -62,8 +69,11 @@ def gc(
     else:
         entries = list(store.list("objects"))
         roots = set().union(*map(references_in, live), references(store, "datasets"))
-        removals = decide(states(store, entries), roots, now - older_than_days * DAY)
-        removals += _old_probes(store, now - older_than_days * DAY)
+        objects, cutoff = states(store, entries), now - older_than_days * DAY
+        removals = decide(objects, roots, cutoff)
+        removals += _checkpoints(store, {path for path, state in objects.items() if state.published}, cutoff)
+        removals += _old_outputs(store, cutoff)
+        removals += _old_probes(store, cutoff)
     if apply:
         for removal in removals:
             _remove(store, removal)
@@ -140,6 +150,36 @@ def _damaged(store: Store, progress: Callable[[int, int], None]) -> list[Removal
     paths = sorted({finding.object for finding in verify(store, progress=progress)})
     manifests = [f"{path}/{MANIFEST}" for path in paths]
     return [Removal(manifest, "damaged", store.head(manifest).size) for manifest in manifests]
+
+
+def _checkpoints(store: Store, published: set[str], cutoff: float) -> list[Removal]:
+    """``runs/**/checkpoints/<key>`` of stages that are published: nobody will go on from them."""
+    folders: dict[str, tuple[int, float]] = {}
+    for entry in store.list("runs"):
+        run, marker, below = entry.path.partition("/checkpoints/")
+        key, _, rest = below.partition("/")
+        if marker and rest and f"objects/train/{key}" in published:
+            size, changed = folders.get(f"{run}{marker}{key}", (0, 0.0))
+            folders[f"{run}{marker}{key}"] = size + entry.size, max(changed, entry.mtime)
+    return [
+        Removal(path, "superseded", size)
+        for path, (size, changed) in sorted(folders.items())
+        if changed < cutoff
+    ]
+
+
+def _old_outputs(store: Store, cutoff: float) -> list[Removal]:
+    """``tmp/<folder>`` of a file store, in which a step was writing when it was killed."""
+    near = store.local_path("tmp")
+    removals = []
+    # Not by the store's listing: it shows no folder in which no file is.
+    for folder in sorted(near.iterdir()) if near is not None and near.is_dir() else []:
+        with suppress(FileNotFoundError):  # a step at work has just removed it
+            facts = [path.lstat() for path in (folder, *folder.rglob("*"))]
+            if max(fact.st_mtime for fact in facts) < cutoff:
+                size = sum(fact.st_size for fact in facts if S_ISREG(fact.st_mode))
+                removals.append(Removal(f"tmp/{folder.name}", "abandoned", size))
+    return removals
 
 
 def _old_probes(store: Store, cutoff: float) -> list[Removal]:

@@ -76,11 +76,19 @@ def publish(
         fault_point("publish.before-upload")
         _upload(store, folder, own, list(manifest.files))
         fault_point("publish.after-upload")
-        won = _create_manifest(store, published)
     except UpsError:
         # A full disk should get its space back; where the store is gone gc will find the rest.
         with suppress(UpsError):
             store.delete_folder(own)
+        raise
+    try:
+        won = _create_manifest(store, published)
+    except UpsError:
+        # The manifest may be there all the same: the answer was lost, or a signal came just after.
+        # Only another's proves that ours will never be; without that, gc decides when time has passed.
+        with suppress(UpsError):
+            if store.get(f"{path}/{MANIFEST}") != manifest.to_json():
+                store.delete_folder(own)
         raise
     fault_point("publish.after-manifest")
     if not won:
