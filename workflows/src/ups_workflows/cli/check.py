@@ -11,10 +11,9 @@ def check(
     file: FileArgument, store: StoreOption = None, set_: SetOption = None, output: OutputOption = "table"
 ) -> None:
     """Check a file, its sources and the store. The exit code is the lowest of what was found."""
-    from ups_core.preflight.checks import findings
-
     from ups_core.api.load import load
     from ups_core.errors import UpsError
+    from ups_core.preflight.checks import findings
     from ups_workflows.cli.options import store_uri
     from ups_workflows.cli.render import structured
     from ups_workflows.cli.running import store_of
