@@ -32,6 +32,7 @@ app = typer.Typer(
     help="Turn physics data into trained, judged surrogates: on this machine, or on Kubernetes.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: the rich one costs as much time as all the rest
 )
 for verb in (
     init.init,
