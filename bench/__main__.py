@@ -9,12 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import burgers, codec, command, convert, darcy, demo
+from bench import burgers, codec, command, contracts, convert, darcy, demo
 from bench.rows import ROOT, Row
 from bench.table import HEADINGS, cells, write_docs
 
 #: Short ones first.
-ROWS = {row.name: row for row in (m.ROW for m in (command, demo, convert, codec, burgers, darcy))}
+ROWS = {row.name: row for row in (m.ROW for m in (command, demo, convert, contracts, codec, burgers, darcy))}
 
 
 def main() -> None:
