@@ -208,7 +208,7 @@ def test_an_s3_server_that_does_not_answer_has_its_code(ups: Ups, tiny: Path):
 
 def test_check_finds_everything_and_exits_with_the_lowest_code(ups: Ups, tmp_path: Path):
     file = tmp_path / "run.yaml"
-    text = from_files("nowhere").replace("  threads: 1\n", "  threads: 1\n  evaluation: {split: train}\n")
+    text = from_files("nowhere").replace("  threads: 1\n", "  threads: 1\n  evaluation: {split: other}\n")
     file.write_text(text)
     done = ups("check", file, "--store", tmp_path / "s")
     assert done.returncode == 2

@@ -44,7 +44,7 @@ class Listener:
 
 @dataclass
 class Attempt:
-    """What one attempt did: the resolved steps, the result of each that ended, the first failure."""
+    """What one attempt did: the resolved steps, what each that ended has reached, the first failure."""
 
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -121,7 +121,7 @@ class LocalEngine:
                 for task in ended:
                     name = running.pop(task)
                     result, failure = task.result()
-                    done.results[name] = result or {}
+                    done.results[name] = {k: v for k, v in (result or {}).items() if k != "error"}
                     done.failure = done.failure or failure
         finally:
             # Should we fail ourselves, the steps are stopped and waited for before the error goes on.

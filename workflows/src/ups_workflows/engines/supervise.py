@@ -44,7 +44,7 @@ def run_job(
     """
     with contextlib.ExitStack() as stack:
         locks: dict[str, Lock] = {}
-        for resource in job.resources:
+        for resource in reversed(job.resources):  # its own first: another run of it is refused at once
             shared = resource is not job.main
             lock = acquire(store.uri, record_of(resource), wait=listener.waiting if shared else None)
             stack.callback(lock.release)
