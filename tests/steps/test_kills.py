@@ -47,30 +47,29 @@ def published_times(store: Path) -> dict[str, int]:
 def test_a_killed_run_ends_like_an_undisturbed_one(
     victim: str, ups: Ups, tiny: Path, finished: Path, tmp_path: Path, environment: dict[str, str]
 ):
-    store, chance = tmp_path / "store", random.Random(victim)
-    kills = 0
-    seen: dict[str, int] = {}
-    while kills < KILLS and "analyze" not in {path.split("/")[-3] for path in published_times(store)}:
-        process = start(tiny, store, environment)
-        time.sleep(chance.uniform(0.3, 9.0))
-        targets = [process.pid] if victim == "run" else steps_of(process)
-        for pid in targets[:1]:
-            os.kill(pid, signal.SIGKILL)
-            kills += 1
-        if victim == "run":
+    chance, kills, stores = random.Random(victim), 0, 0
+    while kills < KILLS:  # a run lasts some kills; then another begins
+        store, seen = tmp_path / str(stores), {}
+        stores += 1
+        while kills < KILLS and not list(store.glob("objects/analyze/*/manifest.json")):
+            process = start(tiny, store, environment)
+            time.sleep(chance.uniform(0.3, 9.0))
+            targets = [process.pid] if victim == "run" else steps_of(process)
+            for pid in targets[:1]:
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
+            if victim == "step":
+                time.sleep(0.2)
+                process.terminate()  # so that the next round begins; the retry of the step is under way
             process.wait()
-        else:
-            time.sleep(0.2)
-            process.terminate()  # so that the next round begins; the retry of the step is under way
-            process.wait()
+            now = published_times(store)
+            assert all(now[path] == at for path, at in seen.items()), "a finished step was repeated"
+            seen = now
+        done = ups("run", tiny, "--store", store)
+        assert done.returncode == 0, done.stderr
         now = published_times(store)
         assert all(now[path] == at for path, at in seen.items()), "a finished step was repeated"
-        seen = now
-    done = ups("run", tiny, "--store", store)
-    assert done.returncode == 0, done.stderr
-    now = published_times(store)
-    assert all(now[path] == at for path, at in seen.items()), "a finished step was repeated"
-    assert digests(store) == digests(finished)
+        assert digests(store) == digests(finished)
 
 
 def test_training_goes_on_from_its_checkpoint(ups: Ups, tiny: Path, finished: Path, tmp_path: Path):
