@@ -16,7 +16,7 @@ $(UV):
 	python3 -m venv .uv
 	.uv/bin/pip install --quiet uv==$(UV_VERSION)
 
-.venv/installed: uv.lock pyproject.toml ups_core/pyproject.toml workflows/pyproject.toml | $(UV)
+.venv/installed: uv.lock pyproject.toml ups_core/pyproject.toml workflows/pyproject.toml operator/pyproject.toml | $(UV)
 	$(UV) sync --locked --all-packages --all-extras --quiet
 	@touch $@
 
