@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ups_core.errors import NotFound
@@ -29,6 +29,12 @@ def record_of(resource: Dataset | TrainingRun) -> str:
     meta = resource.metadata
     uid = meta.uid or str(uuid.uuid5(_NAMESPACE, f"{resource.kind}/{meta.name}"))
     return f"runs/{meta.namespace}/{FOLDERS[resource.kind]}/{meta.name}/{uid}"
+
+
+def headline(metrics: Mapping[str, float]) -> dict[str, Any] | None:
+    """The one number of a run: how well it rolls out or, where the problem is steady, its relative error."""
+    name = next((name for name in ("rollout.nrmse", "rel_l2") if name in metrics), None)
+    return {"metric": name, "value": metrics[name]} if name else None
 
 
 def resources(store: Store, kind: str, namespace: str) -> Iterator[tuple[RunRecord, dict[str, Any]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from ups_core.api import Dataset, TrainingRun
@@ -10,9 +9,8 @@ from ups_core.api.load import Resources
 from ups_core.api.templates import expanded
 from ups_core.errors import InvalidSpec
 from ups_core.preflight.checks import check_run
-from ups_core.runs import find_run, model_paths
-from ups_core.store import Store, lookup, open_object
-from ups_workflows.plan import InitialModel, Plan, PlannedStep, RegisteredDataset, plan
+from ups_core.store import Store, lookup
+from ups_workflows.plan import Plan, PlannedStep, RegisteredDataset, plan
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def jobs(resources: Resources, store: Store) -> list[Job]:
             else:
                 dataset = registered(store, run.metadata.namespace, name, version)
         made = dataset if isinstance(dataset, Dataset) else None
-        found.append(Job(plan(run, dataset, initial_models(store, run)), run, made))
+        found.append(Job(plan(run, dataset), run, made))
     for name, dataset in resources.datasets.items():
         if name not in used:
             found.append(Job(plan(None, dataset), None, dataset))
@@ -71,47 +69,6 @@ def registered(store: Store, namespace: str, name: str, version: str | None) -> 
     """A dataset that the file does not hold but the store does."""
     entry = lookup(store, namespace, name, version)
     return RegisteredDataset(entry["family"], converted=entry["data"], validated=entry["object"])
-
-
-def initial_models(store: Store, run: TrainingRun) -> dict[str, InitialModel]:
-    """The published model that each stage starts from, by the name of the stage."""
-    given = run.spec.resume_from
-    if given is None:
-        return {}
-    where = f"TrainingRun {run.metadata.name}: spec.resumeFrom"
-    if given.run_ref is not None:
-        _, resource = find_run(store, given.run_ref.name, namespace=run.metadata.namespace)
-        paths = model_paths(resource)
-    else:
-        paths = [model_path(store, str(given.uri), where)]
-    found: dict[str, InitialModel] = {}
-    for path in paths:
-        model = open_object(store, path)
-        for stage in model.manifest.recipe.get("stages", {}):
-            found[stage] = InitialModel(model.path, model.digest)
-    mine = {stage.name for stage in expanded(run).spec.stages}
-    if not mine & set(found):
-        raise InvalidSpec(
-            "no stage of this run can start from that model",
-            where=where,
-            found=f"a model of stage {', '.join(found) or 'none'}",
-            expected=f"stage {', '.join(sorted(mine))}",
-        )
-    return found
-
-
-def model_path(store: Store, uri: str, where: str) -> str:
-    """``objects/train/<key>`` of a model's URI, which must be in this store."""
-    matched = re.fullmatch(r"(?P<root>.*?)/?(?P<path>objects/train/[0-9a-f]{64})/?", uri)
-    if not matched or matched["root"] not in ("", store.uri, store.uri.removeprefix("file://")):
-        raise InvalidSpec(
-            "this model cannot be resumed from",
-            where=where,
-            found=uri,
-            expected=f"{store.uri}/objects/train/<key>",
-            fix=f"ups pull RUN --to {store.uri}, to have it in this store",
-        )
-    return matched["path"]
 
 
 def check_local(run: TrainingRun) -> None:

@@ -24,7 +24,7 @@ from ups_core.runs import record_of
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """One container invocation.
+    """One container invocation, or ``shards`` of them, which ``resolve`` tells apart.
 
     ``recipe`` is what its key is made of, laid out as in the spec; ``options`` change no result.
     ``inputs`` maps a role to the name of the step that makes it, or to an object that is there
@@ -37,6 +37,7 @@ class PlannedStep:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    shards: int = 1
     timeout_seconds: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,6 +48,7 @@ class PlannedStep:
             "recipe": dict(self.recipe),
             "options": dict(self.options),
             "inputs": dict(self.inputs),
+            "shards": self.shards,
         }
 
 
@@ -69,22 +71,8 @@ class RegisteredDataset:
     validated: str
 
 
-@dataclass(frozen=True)
-class InitialModel:
-    """A published model that a stage starts from: its path in the store, and its digest."""
-
-    path: str
-    digest: str
-
-
-def plan(
-    run: TrainingRun | None,
-    dataset: Dataset | RegisteredDataset,
-    initial: Mapping[str, InitialModel] | None = None,
-) -> Plan:
+def plan(run: TrainingRun | None, dataset: Dataset | RegisteredDataset) -> Plan:
     """The steps of a dataset, and of a training run on it if there is one.
-
-    ``initial`` maps a stage's name to the published model that ``spec.resumeFrom`` stands for.
 
     >>> from ups_core.api import Dataset
     >>> spec = {"family": "burgers1d", "source": {"simulate": {"samples": 8}}}
@@ -94,20 +82,20 @@ def plan(
     """
     steps = list(dataset_steps(dataset)) if isinstance(dataset, Dataset) else []
     if run is not None:
-        steps += run_steps(expanded(run), dataset, initial or {})
+        steps += run_steps(expanded(run), dataset)
     return Plan(tuple(steps))
 
 
 def dataset_steps(dataset: Dataset) -> list[PlannedStep]:
     """resolve -> simulate | fetch -> convert -> validate -> publish."""
     spec, record = dataset.spec, record_of(dataset)
-    raw = raw_steps(spec, record)
+    raw = raw_step(spec, record)
     convert = PlannedStep(
         name="convert",
         step="convert",
         record=record,
         recipe={"family": spec.family, "convert": spec.convert.to_dict()},
-        inputs={("raw" if len(raw) == 1 else f"raw-{i}"): step.name for i, step in enumerate(raw)},
+        inputs={"raw": raw.name},
     )
     validate = PlannedStep(
         name="validate",
@@ -135,41 +123,35 @@ def dataset_steps(dataset: Dataset) -> list[PlannedStep]:
         },
         inputs={"validate": "validate"},
     )
-    return [*raw, convert, validate, publish]
+    return [raw, convert, validate, publish]
 
 
-def raw_steps(spec: DatasetSpec, record: str) -> list[PlannedStep]:
-    """The steps that bring raw files: one ``fetch``, or a ``simulate`` for each shard."""
+def raw_step(spec: DatasetSpec, record: str) -> PlannedStep:
+    """The step that brings raw files: ``fetch``, or ``simulate`` in shards."""
     source = spec.source
     if source.simulate is not None:
         # With the family's defaults written out: leaving one out, or changing one, must not share a key.
         params = family_of(spec.family).simulation_params(source.simulate.params)
         simulate = {**source.simulate.to_dict(), "params": dict(params)}
-        return [
-            PlannedStep(
-                name="simulate" if source.simulate.shards == 1 else f"simulate-{shard}",
-                step="simulate",
-                record=record,
-                recipe={"family": spec.family, "source": {"simulate": simulate}, "shard": shard},
-            )
-            for shard in range(source.simulate.shards)
-        ]
-    whole = source.to_dict()
-    return [
-        PlannedStep(
-            name="fetch",
-            step="fetch",
+        return PlannedStep(
+            name="simulate",
+            step="simulate",
             record=record,
-            # What was asked for by name and hash; where it lies is no part of what it is.
-            recipe={"source": {k: whole[k] for k in ("pattern", "sha256", "md5") if k in whole}},
-            options={"source": {**whole, "family": spec.family}},
+            recipe={"family": spec.family, "source": {"simulate": simulate}},
+            shards=source.simulate.shards,
         )
-    ]
+    whole = source.to_dict()
+    return PlannedStep(
+        name="fetch",
+        step="fetch",
+        record=record,
+        # What was asked for by name and hash; where it lies is no part of what it is.
+        recipe={"source": {k: whole[k] for k in ("pattern", "sha256", "md5") if k in whole}},
+        options={"source": {**whole, "family": spec.family}},
+    )
 
 
-def run_steps(
-    run: TrainingRun, dataset: Dataset | RegisteredDataset, initial: Mapping[str, InitialModel]
-) -> list[PlannedStep]:
+def run_steps(run: TrainingRun, dataset: Dataset | RegisteredDataset) -> list[PlannedStep]:
     """cache -> train, stage by stage -> evaluate -> analyze -> publish, train and evaluate for each seed."""
     spec, record = run.spec, record_of(run)
     if isinstance(dataset, Dataset):
@@ -183,7 +165,7 @@ def run_steps(
     steps, evaluations = [cache], []
     for nth in range(spec.evaluation.seeds):
         suffix = f"-seed{nth}" if nth else ""
-        trained = train_steps(run, family, initial, seed=spec.seed + nth, suffix=suffix)
+        trained = train_steps(run, family, seed=spec.seed + nth, suffix=suffix)
         steps += trained
         evaluations.append(
             PlannedStep(
@@ -226,15 +208,14 @@ def as_yaml(resources: list[Dataset | TrainingRun]) -> str:
     return yaml.safe_dump_all(documents, sort_keys=False)
 
 
-def train_steps(
-    run: TrainingRun, family: str, initial: Mapping[str, InitialModel], *, seed: int, suffix: str
-) -> list[PlannedStep]:
+def train_steps(run: TrainingRun, family: str, *, seed: int, suffix: str) -> list[PlannedStep]:
     """One ``train`` for each stage; after a codec, ``encode`` makes what later stages train on."""
     record, steady = record_of(run), family_of(family).steady
     steps: list[PlannedStep] = []
     inputs = {"data": "cache"}
+    # Which model that is, the store knows: `resolve` finds it, and takes it into the key.
+    resume = {"resumeFrom": run.spec.resume_from.to_dict()} if run.spec.resume_from else {}
     for stage in run.spec.stages:
-        model = initial.get(stage.name)
         train = PlannedStep(
             name=f"train-{stage.name}{suffix}",
             step="train",
@@ -244,16 +225,15 @@ def train_steps(
                     stage.name: {"config": stage_config(stage, steady=steady), "processes": stage.processes}
                 },
                 "seed": seed,
-                # The digest besides the key: one key may have two contents where a clock set the limit.
-                **({"resumeFrom": model.digest} if model else {}),
             },
             options={
                 "stage": stage.name,
                 "threads": run.spec.threads,
                 "checkpoint": stage.checkpoint.to_dict(),
                 "tracking": run.spec.tracking.to_dict(),
+                **resume,
             },
-            inputs={**inputs, **({"resume": model.path} if model else {})},
+            inputs=inputs,
             timeout_seconds=stage.timeout_seconds,
         )
         steps.append(train)

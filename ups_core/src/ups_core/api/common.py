@@ -206,6 +206,17 @@ class LastFailure(Model):
     """What it said."""
 
 
+class ArtifactStatus(Model):
+    """A published object."""
+
+    name: str
+    """Step that made it."""
+    uri: str
+    """Where it lies."""
+    digest: str
+    """Hash of its content."""
+
+
 Phase = Literal["Pending", "Running", "Suspended", "Succeeded", "Failed"]
 Suspend = Annotated[
     bool, Field(description="Stop with a checkpoint, and stay stopped until cleared. Mutable.")

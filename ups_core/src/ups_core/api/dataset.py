@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from ups_core.api.common import (
     API_VERSION,
     Artifacts,
+    ArtifactStatus,
     Condition,
     EnvVar,
     Image,
@@ -224,6 +225,14 @@ class DatasetStatus(Model):
     """Attempts that failed."""
     preemptions: int = 0
     """Attempts that were preempted."""
+    observed_restart: int = 0
+    """The `restart` that was acted upon."""
+    retry_after: str | None = None
+    """When the next attempt begins."""
+    start_time: str | None = None
+    """When the first attempt began."""
+    completion_time: str | None = None
+    """When the last attempt ended."""
     last_failure: LastFailure | None = None
     """How the last failed attempt ended."""
     conditions: list[Condition] = []
@@ -242,6 +251,8 @@ class DatasetStatus(Model):
     """Name, shape and dtype of each converted array."""
     version: str | None = None
     """Version in the registry."""
+    artifacts: list[ArtifactStatus] = []
+    """Published objects."""
     workflow: WorkflowRef | None = None
     """The Workflow of the current attempt."""
 

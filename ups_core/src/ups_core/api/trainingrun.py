@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from ups_core.api.common import (
     API_VERSION,
     Artifacts,
+    ArtifactStatus,
     Condition,
     EnvVar,
     Image,
@@ -356,19 +357,21 @@ class Cost(Model):
     """Estimate before the run."""
     spent_usd: float = 0.0
     """Spent so far, over all attempts."""
+    settled_usd: float = 0.0
+    """The part of it that ended attempts spent."""
     cap_usd: float | None = None
     """The cap in force."""
 
 
-class ArtifactStatus(Model):
-    """A published object of the run."""
+class PinnedDataset(Model):
+    """What a run trains on, fixed when it was admitted."""
 
-    name: str
-    """Step that made it."""
-    uri: str
-    """Where it lies."""
-    digest: str
-    """Hash of its content."""
+    family: str
+    """Physical problem."""
+    converted: str
+    """Object of the converted arrays, `objects/convert/<key>` in the store."""
+    validated: str
+    """Object of the splits, `objects/validate/<key>` in the store."""
 
 
 class TrainingRunStatus(Model):
@@ -386,8 +389,16 @@ class TrainingRunStatus(Model):
     """Attempts that failed."""
     preemptions: int = 0
     """Attempts that were preempted."""
+    out_of_memory: int = 0
+    """Attempts that ran out of memory; each multiplies memory by `retry.oomMemoryFactor`."""
+    observed_restart: int = 0
+    """The `restart` that was acted upon."""
+    retry_after: str | None = None
+    """When the next attempt begins."""
     workflow: WorkflowRef | None = None
     """The Workflow of the current attempt."""
+    dataset: PinnedDataset | None = None
+    """What it trains on, fixed when it was admitted."""
     start_time: str | None = None
     """When the first attempt began."""
     completion_time: str | None = None

@@ -25,6 +25,8 @@ from ups_core.paths import cache_folder
 from ups_core.store import open_store, sha256_file
 from ups_core.store.manifest import is_safe_name
 
+#: Variables of this prefix, the keys of ``source.secretRef`` on a cluster, come before the store's own.
+ENVIRONMENT = "UPS_SOURCE_"
 #: A file changed less than this ago may change again within the same tick of the file system's clock.
 SETTLED_NS = 2 * 10**9
 
@@ -202,7 +204,7 @@ def _local_files(uri: str, matches) -> Iterator[tuple[str, str]]:
 
 def _s3_files(uri: str, matches) -> Iterator[tuple[str, str]]:
     root, path = s3_place(uri.rstrip("/"))
-    store = open_store(root)
+    store = open_store(root, prefix=ENVIRONMENT)
     below = [entry.path for entry in store.list(path)]
     if not below and path and store.exists(path):
         yield _checked(PurePosixPath(path).name), uri
@@ -218,7 +220,7 @@ def _s3_files(uri: str, matches) -> Iterator[tuple[str, str]]:
 def _identity(address: str) -> dict[str, Any]:
     if address.startswith("s3://"):
         root, path = s3_place(address)
-        head = open_store(root).head(path)
+        head = open_store(root, prefix=ENVIRONMENT).head(path)
         return _with_etag(address, head.size, head.etag)
     if address.startswith(("http://", "https://")):
         from ups_core.data.http import http_head

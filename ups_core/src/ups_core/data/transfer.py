@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ups_core.data.sources import s3_place
+from ups_core.data.sources import ENVIRONMENT, s3_place
 from ups_core.errors import DataInvalid, NotFound
 from ups_core.store import open_store
 
@@ -76,7 +76,7 @@ def _fetch(file: Mapping[str, Any], places: Mapping[str, str], out: Path, work: 
         part.replace(target)
     elif address.startswith("s3://"):
         root, path = s3_place(address)
-        store = open_store(root)
+        store = open_store(root, prefix=ENVIRONMENT)
         store.get_file(path, target)
         etag = store.head(path).etag  # asked after the transfer: a file replaced meanwhile shows
         meter.add(target.stat().st_size, name)

@@ -19,7 +19,7 @@ class StepKind(NamedTuple):
     image: Literal["data", "torch"]
 
 
-#: Every step. One that publishes no object (``resolve``, ``publish``) has version 0.
+#: Every step. One that publishes no object (``resolve``, ``publish``, ``reclaim``) has version 0.
 STEPS: dict[str, StepKind] = {
     "resolve": StepKind(0, "data"),
     "simulate": StepKind(1, "data"),
@@ -32,4 +32,5 @@ STEPS: dict[str, StepKind] = {
     "evaluate": StepKind(2, "torch"),
     "analyze": StepKind(1, "data"),
     "publish": StepKind(0, "data"),
+    "reclaim": StepKind(0, "data"),
 }

@@ -15,9 +15,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from ups_core.cores import available_cores
 from ups_core.errors import InvalidSpec, Preempted, UpsError
 from ups_core.steps import STEPS
-from ups_core.steps.context import StepContext, StepSpec
+from ups_core.steps.context import PLAN, StepContext, StepSpec
 from ups_core.steps.provenance import Clock
 from ups_core.steps.reporting import Reporter
 from ups_core.store import RunRecord, Store, find, open_object, open_store, publish
@@ -29,7 +30,8 @@ RESULT_BYTES = 16 * 1024
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="ups-step", description="Run one step of a plan.")
     parser.add_argument("step", choices=list(STEPS))
-    parser.add_argument("--spec", required=True, help="JSON, or @FILE")
+    parser.add_argument("--spec", required=True, help="JSON, @FILE, or plan:RECORD#NAME of a resolved plan")
+    parser.add_argument("--attempt", type=int, default=1, help="number of the attempt, with plan:")
     parser.add_argument("--store", required=True, help="s3://bucket/prefix or file:///path")
     parser.add_argument("--work", required=True, type=Path, help="scratch folder")
     parser.add_argument("--result", type=Path, help="where the result goes; default: standard output")
@@ -52,7 +54,10 @@ def main(argv: list[str] | None = None) -> None:
 def _guarded(args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     """Run, and turn whatever comes out into an exit code and a result."""
     try:
-        return 0, run_step(load_spec(args.step, args.spec), open_store(args.store), args.work)
+        store = open_store(args.store)
+        spec = load_spec(args.step, args.spec, store, args.attempt)
+        use_threads(spec.options.get("threads") or available_cores())
+        return 0, run_step(spec, store, args.work)
     except UpsError as error:
         if not isinstance(error, Preempted):
             print(f"{args.step}: {error}", file=sys.stderr)  # noqa: T201
@@ -68,15 +73,29 @@ def _guarded(args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
         return 1, {"error": {"reason": "InternalError", "exitCode": 1, "message": message[:4000]}}
 
 
-def load_spec(step: str, text: str) -> StepSpec:
-    """The spec from JSON or ``@FILE``; it must be for ``step``."""
+def load_spec(step: str, text: str, store: Store, attempt: int) -> StepSpec:
+    """The spec, which must be for ``step``: from JSON, ``@FILE``, or the plan that ``resolve`` left."""
     try:
-        spec = StepSpec(**json.loads(Path(text[1:]).read_text() if text.startswith("@") else text))
-    except (OSError, ValueError, TypeError) as error:
+        if text.startswith("plan:"):
+            record, _, name = text.removeprefix("plan:").partition("#")
+            planned = RunRecord(store, record).read_json(PLAN, {"steps": {}})["steps"]
+            spec = StepSpec.of(planned[name], attempt)
+        else:
+            spec = StepSpec(**json.loads(Path(text[1:]).read_text() if text.startswith("@") else text))
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise InvalidSpec("the step's spec cannot be read", where="--spec", found=error) from error
     if spec.step != step:
         raise InvalidSpec("the spec is of another step", where="--spec", found=spec.step, expected=step)
     return spec
+
+
+def use_threads(count: int) -> None:
+    """One BLAS and OpenMP thread for each training thread; the count is part of what makes results agree.
+
+    To be called before numpy or torch is imported, which read it once.
+    """
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        os.environ[f"{library}_NUM_THREADS"] = str(count)
 
 
 def run_step(spec: StepSpec, store: Store, work: Path) -> dict[str, Any]:

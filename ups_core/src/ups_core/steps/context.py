@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+#: The resolved plan, in the record of each resource that has steps in it.
+PLAN = "plan.json"
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,6 +45,12 @@ class StepSpec:
     inputs: dict[str, str] = field(default_factory=dict)
     attempt: int = 1
     shard: int = 0
+
+    @classmethod
+    def of(cls, step: Mapping[str, Any], attempt: int) -> StepSpec:
+        """The spec of a step as ``resolve`` left it in ``plan.json``."""
+        taken = ("step", "name", "record", "key", "recipe", "options", "inputs")
+        return cls(**{name: step[name] for name in taken}, attempt=attempt)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

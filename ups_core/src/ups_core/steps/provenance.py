@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ups_core.cores import available_cores
+
 #: Libraries whose version can change the bytes of a result.
 LIBRARIES = ("ups-core", "numpy", "scipy", "torch", "h5py", "zarr", "safetensors", "matplotlib")
 
@@ -30,7 +32,7 @@ class Clock:
             "platform": platform.platform(),
             "processor": processor_model(),
             "python": platform.python_version(),
-            "threads": threads or os.cpu_count(),
+            "threads": threads or available_cores(),
             "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
             "result": result,
         }

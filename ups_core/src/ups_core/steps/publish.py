@@ -13,15 +13,29 @@ from typing import Any, NamedTuple
 
 from ups_core.analyze.complete import complete
 from ups_core.errors import GateFailed
-from ups_core.steps.context import StepContext
-from ups_core.steps.resolve import PLAN
+from ups_core.steps.context import PLAN, StepContext
+from ups_core.steps.record import end
 from ups_core.store import PublishedObject, RunRecord, find, open_object, register
 
 
 def run(ctx: StepContext) -> dict[str, Any]:
     if "register" in ctx.options:
-        return _publish_dataset(ctx)
-    return _publish_run(ctx)
+        published = _publish_dataset(ctx)
+        if "resource" in ctx.options:
+            end(ctx.record, published, phase="Ready")
+        return published
+    published, missed = _publish_run(ctx)
+    if "resource" in ctx.options:
+        end(ctx.record, published, phase="Failed" if missed else "Succeeded")
+    if missed:
+        raise GateFailed(
+            f"{len(missed)} of {len(ctx.options['gates'])} gates not met",
+            where="spec.evaluation.gates",
+            found="; ".join(missed),
+            fix="train longer, or change the gate",
+            result=published,
+        )
+    return published
 
 
 def _publish_dataset(ctx: StepContext) -> dict[str, Any]:
@@ -48,11 +62,13 @@ def _publish_dataset(ctx: StepContext) -> dict[str, Any]:
         "uri": ctx.store.url(f"datasets/{wanted['namespace']}/{wanted['name']}/{version}.json"),
         "splits": samples,
         "samples": sum(samples.values()),
+        **_arrays(ctx, entry["data"]),
         "artifacts": _artifacts(steps),
     }
 
 
-def _publish_run(ctx: StepContext) -> dict[str, Any]:
+def _publish_run(ctx: StepContext) -> tuple[dict[str, Any], list[str]]:
+    """What was reached, and how gates are missed."""
     steps = _planned(ctx)
     evaluations = [_needed(ctx, name) for name in ctx.spec.inputs if name.startswith("evaluate")]
     metrics = over_seeds([found.json("metrics.json") for found in evaluations])
@@ -82,15 +98,7 @@ def _publish_run(ctx: StepContext) -> dict[str, Any]:
         "report": ctx.store.url(ctx.record.path("report/report.html")),
     }
     gates = ctx.options.get("gates", [])
-    if missed := [said for gate in gates if (said := miss(gate, metrics))]:
-        raise GateFailed(
-            f"{len(missed)} of {len(gates)} gates not met",
-            where="spec.evaluation.gates",
-            found="; ".join(missed),
-            fix="train longer, or change the gate",
-            result=published,
-        )
-    return published
+    return published, [said for gate in gates if (said := miss(gate, metrics))]
 
 
 def over_seeds(per_seed: list[dict[str, float]]) -> dict[str, float]:
@@ -155,6 +163,19 @@ def _planned(ctx: StepContext) -> list[Planned]:
 
 def _needed(ctx: StepContext, role: str) -> PublishedObject:
     return open_object(ctx.store, ctx.spec.inputs[role])
+
+
+def _arrays(ctx: StepContext, path: str) -> dict[str, Any]:
+    """Size of the converted data, and name, shape and dtype of each array of all files together."""
+    data = open_object(ctx.store, path)
+    arrays: dict[str, dict[str, Any]] = {}
+    for file in data.json("index.json")["files"]:
+        for name, facts in file["arrays"].items():
+            if name not in arrays:
+                arrays[name] = {"name": name, "dtype": facts["dtype"], "shape": list(facts["shape"])}
+            elif facts["axes"].startswith("N"):
+                arrays[name]["shape"][0] += facts["shape"][0]
+    return {"sizeBytes": data.manifest.size, "arrays": list(arrays.values())}
 
 
 def _artifacts(steps: list[Planned]) -> list[dict[str, str]]:

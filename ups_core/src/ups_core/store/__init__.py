@@ -21,7 +21,7 @@ from ups_core.store.objects import (
 )
 from ups_core.store.publishing import check_conditional_create, publish
 from ups_core.store.record import JsonlWriter, RunRecord
-from ups_core.store.registry import lookup, register
+from ups_core.store.registry import lookup, register, unregister
 
 __all__ = [
     "Entry",
@@ -48,5 +48,6 @@ __all__ = [
     "references_in",
     "register",
     "sha256_file",
+    "unregister",
     "verify",
 ]

@@ -76,6 +76,8 @@ class Store:
     uri: str
     #: The folder of a file store; None on S3.
     root: Path | None
+    #: Prefix of the environment variables that are looked at first, e.g. ``UPS_SOURCE_``.
+    prefix: str = ""
 
     def get(self, path: str) -> bytes:
         with self._at(path):
@@ -223,16 +225,17 @@ class Store:
 
     @cached_property
     def _client(self) -> S3Store | LocalStore:
-        return LocalStore(str(self.root)) if self.root is not None else _s3_client(self.uri)
+        return LocalStore(str(self.root)) if self.root is not None else _s3_client(self.uri, self.prefix)
 
 
-def open_store(uri: str) -> Store:
+def open_store(uri: str, *, prefix: str = "") -> Store:
     """``s3://bucket/prefix``, ``file:///folder`` or a plain path, as a :class:`Store`.
 
     Opening touches nothing: no request, no folder made. S3 takes credentials, endpoint and region
     from the environment (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN``,
     ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``, ``AWS_REGION`` or ``AWS_DEFAULT_REGION``), else a
-    workload identity. InvalidSpec for anything that is no such root.
+    workload identity. With a ``prefix``, variables of that prefix come first: a source may be somebody
+    else's bucket. InvalidSpec for anything that is no such root.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
@@ -241,10 +244,10 @@ def open_store(uri: str) -> Store:
         return _file_store(Path(uri).expanduser())
     if scheme == "file" and rest.startswith("/"):
         return _file_store(Path(unquote(rest)))
-    bucket, _, prefix = rest.partition("/")
+    bucket, _, folder = rest.partition("/")
     if scheme == "s3" and bucket and "?" not in rest:
-        prefix = "/".join(filter(None, prefix.split("/")))
-        return Store(uri="/".join(filter(None, (f"s3://{bucket}", prefix))), root=None)
+        folder = "/".join(filter(None, folder.split("/")))
+        return Store(uri="/".join(filter(None, (f"s3://{bucket}", folder))), root=None, prefix=prefix)
     raise _invalid(uri)
 
 
@@ -263,22 +266,30 @@ def _invalid(uri: str) -> InvalidSpec:
     )
 
 
-def _s3_client(uri: str) -> S3Store:
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    environment = os.environ.get
+def _s3_client(uri: str, prefix: str) -> S3Store:
+    bucket, _, folder = uri.removeprefix("s3://").partition("/")
+
+    def environment(name: str) -> str | None:
+        return os.environ.get(prefix + name) or os.environ.get(name)
+
     endpoint = environment("AWS_ENDPOINT_URL_S3") or environment("AWS_ENDPOINT_URL")
     config: S3Config = {
         "region": environment("AWS_REGION") or environment("AWS_DEFAULT_REGION") or "us-east-1",
     }
     if endpoint:
         config["endpoint"] = endpoint.rstrip("/")
+    if prefix and (access_key := os.environ.get(f"{prefix}AWS_ACCESS_KEY_ID")):
+        config["access_key_id"] = access_key
+        config["secret_access_key"] = os.environ.get(f"{prefix}AWS_SECRET_ACCESS_KEY", "")
+        if token := os.environ.get(f"{prefix}AWS_SESSION_TOKEN"):
+            config["session_token"] = token
     client: ClientConfig = {**_TIMEOUTS, "allow_http": bool(endpoint and endpoint.startswith("http://"))}
     # SSL_CERT_FILE, HTTPS_PROXY and NO_PROXY are read by the client itself.
     if bundle := environment("AWS_CA_BUNDLE") or environment("REQUESTS_CA_BUNDLE"):
         client["root_certificate"] = _certificates(Path(bundle))
     return S3Store(
         bucket,
-        prefix=prefix or None,
+        prefix=folder or None,
         config=config,
         client_options=client,
         retry_config=_TRIES,

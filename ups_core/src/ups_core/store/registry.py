@@ -36,6 +36,14 @@ def register(store: Store, namespace: str, name: str, version: str, entry: dict[
     return there
 
 
+def unregister(store: Store, namespace: str, name: str, version: str) -> bool:
+    """Remove the entry of a version, for good. False where there was none."""
+    path = _entry_path(namespace, name, version)
+    there = store.exists(path)
+    store.delete(path)
+    return there
+
+
 def lookup(store: Store, namespace: str, name: str, version: str | None = None) -> dict[str, Any]:
     """The entry of this version, or the one registered last. NotFound names what there is."""
     folder = f"datasets/{namespace}/{name}"

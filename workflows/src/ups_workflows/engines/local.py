@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ups_core.api.common import EnvVar
-from ups_core.steps.context import StepSpec
-from ups_core.steps.resolve import PLAN
+from ups_core.steps.context import PLAN, StepSpec
 from ups_core.store import RunRecord, Store
 from ups_workflows.engines.locks import Lock
 from ups_workflows.outcome import Failure, failure_of
@@ -88,11 +87,10 @@ class LocalEngine:
         if failure is not None:
             done.failure = failure
             return done
-        for record in {step.record for step in plan.steps}:
+        for record in dict.fromkeys(step.record for step in plan.steps):
             done.steps |= RunRecord(self.store, record).read_json(PLAN)["steps"]
-        done.steps = {step.name: done.steps[step.name] for step in plan.steps}
         if only is not None:
-            done.steps = {name: step for name, step in done.steps.items() if name in only}
+            done.steps = {name: step for name, step in done.steps.items() if step["group"] in only}
         self._tell("planned", done.steps)
         await self._run_steps(plan, done, number)
         return done
@@ -113,8 +111,9 @@ class LocalEngine:
                 if not self.stopping and done.failure is None:
                     for name in self._startable(done.steps, waiting, list(running.values())):
                         waiting.remove(name)
-                        spec = _spec_of(done.steps[name], number)
-                        running[asyncio.create_task(self._run(spec, plan[name].timeout_seconds))] = name
+                        spec = StepSpec.of(done.steps[name], number)
+                        timeout = plan[done.steps[name]["group"]].timeout_seconds
+                        running[asyncio.create_task(self._run(spec, timeout))] = name
                 if not running:
                     return
                 ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -211,22 +210,12 @@ class LocalEngine:
             getattr(listener, what)(*told)
 
     def _environment(self, record: str) -> dict[str, str]:
-        # One BLAS thread for each training thread; the count is part of what makes results agree.
-        threads = str(self.threads or os.cpu_count() or 1)
         return {
             **os.environ,
-            "OMP_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
             "UPS_PROGRESS": "json",
             "UPS_STOP_WITH_PARENT": "1",
             **{variable.name: variable.value for variable in self.env[record]},
         }
-
-
-def _spec_of(step: Mapping[str, Any], attempt: int) -> StepSpec:
-    taken = ("step", "name", "record", "key", "recipe", "options", "inputs")
-    return StepSpec(**{name: step[name] for name in taken}, attempt=attempt)
 
 
 def _read_result(path: Path) -> dict[str, Any] | None:

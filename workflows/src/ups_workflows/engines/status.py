@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ups_core.api import Dataset, TrainingRun
-from ups_core.runs import RUN
+from ups_core.runs import RUN, headline
 from ups_core.store import RunRecord
 from ups_workflows.engines.local import Attempt, Listener
 from ups_workflows.engines.locks import Lock
@@ -119,9 +119,8 @@ class Status(Listener):
             else ("key", "digest", "version", "uri", "samples")
         )
         self.values |= {name: published[name] for name in taken}
-        for name in ("rollout.nrmse", "rel_l2"):
-            if name in self.values.get("metrics", {}):
-                self.values["headline"] = {"metric": name, "value": self.values["metrics"][name]}
+        if best := headline(self.values.get("metrics", {})):
+            self.values["headline"] = best
 
     def _write(self) -> None:
         if self._lock.descriptor is not None:

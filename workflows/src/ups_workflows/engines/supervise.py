@@ -97,5 +97,5 @@ async def _run(
     finally:
         for status in statuses:
             status.end(attempt, counts, suspended=engine.stopping)
-    failed = attempt.failure.exit_code if attempt.failure else 0
+    failed = attempt.failure.exit_code or 1 if attempt.failure else 0
     return Ended(statuses[-1].resource, attempt, EXIT_INTERRUPTED if engine.stopping else failed)
