@@ -33,7 +33,7 @@ endif
 
 .PHONY: test
 test: install ## Run every test
-	$(RUN)/pytest -n 2 --dist loadfile
+	$(RUN)/pytest -n 2 --dist loadgroup
 
 .PHONY: soak
 soak: install ## Kill runs and steps twenty times each; takes a quarter of an hour

@@ -21,6 +21,14 @@ settings.register_profile("ups", deadline=None)
 settings.load_profile("ups")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Workers of ``-n 2 --dist loadgroup`` take whole files, and one of them all that needs the cluster."""
+    here = Path(__file__).parent
+    for item in items:
+        room = item.path.relative_to(here).parts[0]
+        item.add_marker(pytest.mark.xdist_group("cluster" if room == "cluster" else str(item.path)))
+
+
 @dataclass(frozen=True)
 class S3Bucket:
     """An empty bucket of a real server, and the environment a process needs to use it."""

@@ -185,6 +185,8 @@ def structural(node: dict[str, Any], defs: dict[str, Any], models: dict[str, typ
             kept["properties"] = {n: structural(p, defs, models) for n, p in node["properties"].items()}
             if node.get("required"):
                 kept["required"] = node["required"]
+            if "patternProperties" in node:  # names of somebody's own beside those that must be there
+                kept |= _OPEN
         elif isinstance(node.get("additionalProperties"), dict):
             kept["additionalProperties"] = structural(node["additionalProperties"], defs, models)
         else:
@@ -202,6 +204,8 @@ def _kept(node: dict[str, Any]) -> dict[str, Any]:
     kept = {
         name: node[name] for name in _KEPT if name in node and not (name == "default" and node[name] is None)
     }
+    if "default" in kept:
+        kept["default"] = _without_null(kept["default"])
     if "exclusiveMinimum" in node:
         kept |= {"minimum": node["exclusiveMinimum"], "exclusiveMinimum": True}
     if "exclusiveMaximum" in node:
@@ -209,6 +213,13 @@ def _kept(node: dict[str, Any]) -> dict[str, Any]:
     if "description" in kept:
         kept["description"] = " ".join(kept["description"].split())
     return kept
+
+
+def _without_null(value: Any) -> Any:
+    """A default as the API server takes it: an option that is not set is absent, not null."""
+    if isinstance(value, dict):
+        return {name: _without_null(inner) for name, inner in value.items() if inner is not None}
+    return value
 
 
 def _models_by_title(model: type[BaseModel]) -> dict[str, type[Model]]:

@@ -157,7 +157,17 @@ class DatasetSpec(Model):
     """Where the raw files come from."""
     convert: Convert = Convert()
     """How they become arrays."""
-    splits: Annotated[dict[SplitName, Split], Field(min_length=1, max_length=16)] = {
+    splits: Annotated[
+        dict[SplitName, Split],
+        Field(
+            min_length=1,
+            max_length=16,
+            json_schema_extra={
+                "properties": {name: {} for name in ("train", "val", "test")},
+                "required": ["train", "val", "test"],
+            },
+        ),
+    ] = {
         "train": 0.8,
         "val": 0.1,
         "test": 0.1,
@@ -199,17 +209,7 @@ class DatasetSpec(Model):
         return self
 
 
-DatasetSpec.rules = (
-    Rule(
-        "!has(self.splits) || ['train', 'val', 'test'].all(name, name in self.splits)",
-        "splits needs train, val and test",
-    ),
-    Rule(
-        f"!has(self.splits) || !{sorted(RESERVED)}.exists(name, name in self.splits)",
-        "a split has the name of a metric",
-    ),
-    *immutable_rules(DatasetSpec, mutable={"suspend", "restart", "reclaim_policy"}),
-)
+DatasetSpec.rules = immutable_rules(DatasetSpec, mutable={"suspend", "restart", "reclaim_policy"})
 
 
 class DatasetStatus(Model):
