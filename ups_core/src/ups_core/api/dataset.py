@@ -136,6 +136,12 @@ class SplitRule(Model):
 
 Split = PositiveInt | Fraction | SplitRule
 
+NEEDED_SPLITS = {
+    "train": "What is learned from, and what normalisers see.",
+    "val": "What the best model is chosen on.",
+    "test": "What is reported, once.",
+}
+
 
 class Validation(Model):
     """What converted data must satisfy, beyond the family's own laws."""
@@ -163,8 +169,8 @@ class DatasetSpec(Model):
             min_length=1,
             max_length=16,
             json_schema_extra={
-                "properties": {name: {} for name in ("train", "val", "test")},
-                "required": ["train", "val", "test"],
+                "properties": {name: {"description": said} for name, said in NEEDED_SPLITS.items()},
+                "required": list(NEEDED_SPLITS),
             },
         ),
     ] = {
@@ -203,7 +209,7 @@ class DatasetSpec(Model):
     def _needed_splits(self) -> DatasetSpec:
         if taken := RESERVED & set(self.splits):
             raise ValueError(f"no split can be called {', '.join(sorted(taken))}: metrics have these names")
-        missing = {"train", "val", "test"} - set(self.splits)
+        missing = set(NEEDED_SPLITS) - set(self.splits)
         if missing:
             raise ValueError(f"splits lacks {', '.join(sorted(missing))}: train, val and test are needed")
         return self
