@@ -13,6 +13,7 @@ import typer
 from ups_workflows.cli import (
     check,
     compare,
+    doctor,
     export,
     gc,
     init,
@@ -22,6 +23,7 @@ from ups_workflows.cli import (
     pull,
     report,
     run,
+    shell,
     status,
     steer,
     verify,
@@ -50,6 +52,8 @@ for verb in (
     export.export,
     verify.verify,
     gc.gc,
+    doctor.doctor,
+    shell.shell,
 ):
     app.command()(verb)
 

@@ -6,13 +6,21 @@ from typing import Annotated
 
 import typer
 
-from ups_workflows.cli.options import NamespaceOption, OutputOption, StoreOption, store_uri
+from ups_workflows.cli.options import (
+    ContextOption,
+    EngineOption,
+    NamespaceOption,
+    OutputOption,
+    StoreOption,
+)
 
 
 def compare(
     runs: Annotated[list[str], typer.Argument(metavar="A B...", help="Names of two or more TrainingRuns.")],
     store: StoreOption = None,
-    namespace: NamespaceOption = "default",
+    engine: EngineOption = "local",
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
     output: OutputOption = "table",
 ) -> None:
     """Compare runs: their metrics side by side, and the fields of their specs that differ."""
@@ -20,22 +28,21 @@ def compare(
 
     from ups_core.analyze.compare import compare as compared
     from ups_core.errors import InvalidSpec
-    from ups_core.runs import find_run
-    from ups_core.store import open_store
     from ups_workflows.cli.render import structured
+    from ups_workflows.cli.runs import open_runs
     from ups_workflows.cli.show import out
 
     if len(runs) < 2:
         raise InvalidSpec("compare needs two runs or more", found=runs[0], fix=f"ups compare {runs[0]} OTHER")
-    opened = open_store(store_uri(store))
-    found = [find_run(opened, name, namespace=namespace)[1] for name in runs]
+    known = open_runs(engine, store, namespace, context)
+    found = [known.get(name) for name in runs]
     rows = compared(
         [
             {
                 "name": resource["metadata"]["name"],
                 "spec": resource["spec"],
-                "metrics": resource["status"].get("metrics", {}),
-                "steps": resource["status"].get("artifacts", []),
+                "metrics": resource.get("status", {}).get("metrics", {}),
+                "steps": resource.get("status", {}).get("artifacts", []),
             }
             for resource in found
         ]

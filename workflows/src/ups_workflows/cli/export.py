@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from ups_workflows.cli.options import NamespaceOption, RunArgument, StoreOption, store_uri
+from ups_workflows.cli.options import (
+    ContextOption,
+    EngineOption,
+    NamespaceOption,
+    RunArgument,
+    StoreOption,
+)
 
 
 def export(
@@ -18,22 +24,23 @@ def export(
         typer.Option("--format", help="Weights with their JSON, or a program of torch.export (.pt2)."),
     ] = "safetensors",
     store: StoreOption = None,
-    namespace: NamespaceOption = "default",
+    engine: EngineOption = "local",
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
 ) -> None:
     """Write the surrogate of a run to a file of another format."""
     import subprocess
     import sys
 
-    from ups_core.runs import find_run, model_uri
-    from ups_core.store import open_store
+    from ups_core.runs import model_uri
+    from ups_workflows.cli.runs import open_runs
 
-    opened = open_store(store_uri(store))
-    _, resource = find_run(opened, run, namespace=namespace)
+    record, resource = open_runs(engine, store, namespace, context).find(run)
     command = [
         sys.executable,
         "-m",
         "ups_core.export",
-        model_uri(opened, resource),
+        model_uri(record.store, resource),
         str(to),
         "--format",
         format_,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 Output = Literal["table", "json", "yaml"]
+Engine = Literal["local", "argo"]
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Resource file, the one kubectl apply takes.")
@@ -18,7 +19,21 @@ StoreOption = Annotated[
     str | None,
     typer.Option("--store", envvar="UPS_STORE", help="Store: s3://bucket/prefix, file:///path or a folder."),
 ]
-NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the run.")]
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", envvar="UPS_ENGINE", help="Where it runs: this machine, or a cluster.")
+]
+NamespaceOption = Annotated[
+    str | None,
+    typer.Option("--namespace", "-n", help="Namespace. Default: default, or the one of the context."),
+]
+ContextOption = Annotated[
+    str | None,
+    typer.Option("--context", help="Context of the kubeconfig. Default: its current one. With argo only."),
+]
+DatasetOption = Annotated[bool, typer.Option("--dataset", help="RUN is the name of a Dataset.")]
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="Do not wait for the end of it. With argo only.")
+]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of what goes to standard output.")]
 SetOption = Annotated[
     list[str] | None,

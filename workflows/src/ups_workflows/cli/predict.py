@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from ups_workflows.cli.options import NamespaceOption, RunArgument, StoreOption, store_uri
+from ups_workflows.cli.options import (
+    ContextOption,
+    EngineOption,
+    NamespaceOption,
+    RunArgument,
+    StoreOption,
+)
 
 
 def predict(
@@ -21,19 +27,21 @@ def predict(
         int | None, typer.Option(metavar="N", min=1, help="Frames to predict; transient only.")
     ] = None,
     store: StoreOption = None,
-    namespace: NamespaceOption = "default",
+    engine: EngineOption = "local",
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
 ) -> None:
     """Predict with the surrogate of a run: roll out N frames, or solve a steady problem."""
     import subprocess
     import sys
 
-    from ups_core.runs import find_run, model_uri
-    from ups_core.store import open_store
+    from ups_core.runs import model_uri
+    from ups_workflows.cli.runs import open_runs
 
-    opened = open_store(store_uri(store))
-    _, resource = find_run(opened, run, namespace=namespace)
+    record, resource = open_runs(engine, store, namespace, context).find(run)
+    model = model_uri(record.store, resource)
     # In a process of its own, as steps are: this one imports no torch.
-    command = [sys.executable, "-m", "ups_core.predict", model_uri(opened, resource), str(input_), str(out)]
+    command = [sys.executable, "-m", "ups_core.predict", model, str(input_), str(out)]
     if steps is not None:
         command += ["--steps", str(steps)]
     raise typer.Exit(subprocess.run(command, check=False).returncode)

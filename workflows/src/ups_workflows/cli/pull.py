@@ -7,23 +7,31 @@ from typing import Annotated
 
 import typer
 
-from ups_workflows.cli.options import NamespaceOption, RunArgument, StoreOption, store_uri
+from ups_workflows.cli.options import (
+    ContextOption,
+    EngineOption,
+    NamespaceOption,
+    RunArgument,
+    StoreOption,
+)
 
 
 def pull(
     run: RunArgument,
     to: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the copy goes; may be a store itself.")],
     store: StoreOption = None,
-    namespace: NamespaceOption = "default",
+    engine: EngineOption = "local",
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
     data: Annotated[bool, typer.Option("--data", help="The dataset's objects too.")] = False,
 ) -> None:
     """Copy a run's record, model, evaluation and analysis into a local store, hashes checked."""
-    from ups_core.runs import find_run
     from ups_core.store import copy_object, open_store
+    from ups_workflows.cli.runs import open_runs
     from ups_workflows.cli.show import err
 
-    source, target = open_store(store_uri(store)), open_store(str(to))
-    record, resource = find_run(source, run, namespace=namespace)
+    record, resource = open_runs(engine, store, namespace, context).find(run)
+    source, target = record.store, open_store(str(to))
     wanted = ("train", "evaluate", "analyze") if not data else ("",)
     for item in resource.get("status", {}).get("artifacts", []):
         if item["name"].startswith(wanted):

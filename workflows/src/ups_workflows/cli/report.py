@@ -6,13 +6,21 @@ from typing import Annotated
 
 import typer
 
-from ups_workflows.cli.options import NamespaceOption, RunArgument, StoreOption, store_uri
+from ups_workflows.cli.options import (
+    ContextOption,
+    EngineOption,
+    NamespaceOption,
+    RunArgument,
+    StoreOption,
+)
 
 
 def report(
     run: RunArgument,
     store: StoreOption = None,
-    namespace: NamespaceOption = "default",
+    engine: EngineOption = "local",
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown, to paste.")] = False,
     no_open: Annotated[bool, typer.Option("--no-open", help="Say where it is, and open no browser.")] = False,
 ) -> None:
@@ -20,12 +28,11 @@ def report(
     import webbrowser
     from pathlib import Path
 
-    from ups_core.runs import find_run
-    from ups_core.store import open_store
+    from ups_workflows.cli.runs import open_runs
     from ups_workflows.cli.show import out
 
-    opened = open_store(store_uri(store))
-    record, _ = find_run(opened, run, namespace=namespace)
+    record, _ = open_runs(engine, store, namespace, context).find(run)
+    opened = record.store
     if markdown:
         out.print(opened.get(record.path("report/report.md")).decode(), markup=False)
         return

@@ -111,6 +111,20 @@ def plan_line(name: str, step: Mapping[str, Any]) -> str:
     return f"{name:<18} {_MARKS[step['state']]:<8} [dim]{(step['key'] or '')[:12]}[/]{why}"
 
 
+def waited_for(resource: Mapping[str, Any]) -> list[str]:
+    """Why a pending resource does not run yet, as its conditions have it."""
+    status = resource.get("status", {})
+    if status.get("phase", "Pending") != "Pending":
+        return []
+    unmet = [each for each in status.get("conditions", []) if each["status"] == "False"]
+    return [each.get("message") or f"{each['type']}: {each.get('reason', 'not yet')}" for each in unmet]
+
+
+def dataset_line(name: str, version: str, splits: Mapping[str, int]) -> str:
+    counts = ", ".join(f"{count} {split}" for split, count in splits.items())
+    return f"Dataset {name} is ready, version {version}: {counts}"
+
+
 #: Whose metrics stand beside the surrogate's, in the order of their columns.
 PEERS = ("persistence", "mean", "solver", "truth")
 #: What is looked at first comes first.

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ups_workflows.cli.options import NamespaceOption, OutputOption, StoreOption, store_uri
+from ups_workflows.cli.options import (
+    ContextOption,
+    DatasetOption,
+    EngineOption,
+    NamespaceOption,
+    OutputOption,
+    StoreOption,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,26 +24,27 @@ def status(
         str | None, typer.Argument(metavar="[RUN]", help="Name of a TrainingRun; all without it.")
     ] = None,
     store: StoreOption = None,
-    namespace: NamespaceOption = "default",
+    engine: EngineOption = "local",
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    dataset: DatasetOption = False,
     output: OutputOption = "table",
 ) -> None:
     """List runs and datasets, or show one run. The columns are those of kubectl get."""
-    from ups_core.runs import find_run, resources
-    from ups_core.store import open_store
     from ups_workflows.cli.render import structured
+    from ups_workflows.cli.runs import open_runs
     from ups_workflows.cli.show import out
 
-    opened = open_store(store_uri(store))
+    known = open_runs(engine, store, namespace, context)
     if run is not None:
-        _, resource = find_run(opened, run, namespace=namespace)
+        resource = known.get(run, "Dataset" if dataset else "TrainingRun")
         if output != "table":
             structured(resource, output)
         else:
-            out.print(_runs([resource]))
+            out.print((_datasets if dataset else _runs)([resource]))
             _details(resource)
         return
-    runs = [resource for _, resource in resources(opened, "TrainingRun", namespace)]
-    datasets = [resource for _, resource in resources(opened, "Dataset", namespace)]
+    runs, datasets = known.every("TrainingRun"), known.every("Dataset")
     if output != "table":
         structured([*datasets, *runs], output)
         return
@@ -45,7 +53,7 @@ def status(
     if runs:
         out.print(_runs(runs))
     if not datasets and not runs:
-        out.print(f"nothing has run in {opened.uri}, namespace {namespace}")
+        out.print(f"nothing has run in {known.where}")
 
 
 def _table(*columns: str) -> Table:
@@ -73,7 +81,7 @@ def _datasets(found: list[dict[str, Any]]) -> Table:
 
 
 def _runs(found: list[dict[str, Any]]) -> Table:
-    table = _table("run", "phase", "stage", "progress", "metric", "attempt", "preemptions", "reason")
+    table = _table("run", "phase", "stage", "progress", "metric", "cost", "attempt", "preemptions", "reason")
     for resource in found:
         state = resource.get("status", {})
         headline = state.get("headline")
@@ -84,6 +92,7 @@ def _runs(found: list[dict[str, Any]]) -> Table:
             progress.get("stage", ""),
             f"{progress['percent']} %" if progress else "",
             f"{headline['metric']} {headline['value']:.3g}" if headline else "",
+            f"${cost['spentUsd']:.2f}" if (cost := state.get("cost")) else "",
             str(state.get("attempt", 0)),
             str(state.get("preemptions", 0)),
             state.get("lastFailure", {}).get("reason", "") if state.get("phase") == "Failed" else "",
@@ -92,13 +101,15 @@ def _runs(found: list[dict[str, Any]]) -> Table:
 
 
 def _details(resource: dict[str, Any]) -> None:
-    from ups_workflows.cli.show import metrics_table, out
+    from ups_workflows.cli.show import metrics_table, out, waited_for
 
     state = resource.get("status", {})
     for stage in state.get("stages", []):
         out.print(f"stage {stage['name']}: {stage['phase']}")
     if state.get("metrics"):
         out.print(metrics_table(state["metrics"], ""))
+    for reason in waited_for(resource):
+        out.print(f"waiting: {reason}", markup=False)
     if failure := state.get("lastFailure"):
         out.print(
             f"last failure: {failure['reason']} in {failure['stage']}: {failure['message']}", markup=False
