@@ -7,10 +7,13 @@ UV_VERSION := 0.13.9
 RUN := .venv/bin
 STORE ?= ./ups-store
 ONLY ?=
+BUILDER ?= buildah
+TORCH ?= cuda
+TAG ?= 0.1.0
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 $(UV):
 	python3 -m venv .uv
@@ -36,8 +39,31 @@ test: install ## Run every test
 	$(RUN)/pytest -n 2 --dist loadgroup
 
 .PHONY: soak
-soak: install ## Kill runs and steps twenty times each; takes a quarter of an hour
-	UPS_SOAK=1 $(RUN)/pytest -v tests/steps/test_kills.py
+soak: install ## The long versions: 20 kills of a run, 30 of the operator, an outage, 1,000 runs; takes an hour
+	UPS_SOAK=1 $(RUN)/pytest -v tests/steps/test_kills.py tests/cluster
+
+.PHONY: cluster-packages
+cluster-packages: ## Install what a cluster on this machine takes (as root, Debian)
+	apt-get update -qq && apt-get install -qq -y --no-install-recommends $$(cat tests/cluster/machine/packages.txt)
+
+.PHONY: cluster
+cluster: install ## Start a real Kubernetes, Argo Workflows and S3 on this machine (as root)
+	cd tests/cluster && $(CURDIR)/$(RUN)/python -m machine up
+
+.PHONY: cluster-down
+cluster-down: install ## End that cluster
+	cd tests/cluster && $(CURDIR)/$(RUN)/python -m machine down
+
+.PHONY: test-cluster
+test-cluster: install ## Run the tests that need a cluster (KUBE_CONTEXT=NAME: in one of yours)
+	$(RUN)/pytest -v tests/cluster
+
+.PHONY: images
+images: ## Build the container images (BUILDER=docker, TORCH=cpu, TAG=...)
+	for image in operator data torch laptop; do \
+	    $(BUILDER) build -f images/Containerfile --target $$image --build-arg TORCH=$(TORCH) -t ups-$$image:$(TAG) . \
+	    || exit 1; \
+	done
 
 .PHONY: lint
 lint: install ## Check format, style, types, dependencies and generated files
