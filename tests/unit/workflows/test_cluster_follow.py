@@ -138,10 +138,10 @@ def test_a_run_is_told_as_the_local_engine_tells_it():
     )
     assert end["status"]["phase"] == "Succeeded"
     assert lines == [
-        "demo waits for the operator",
+        "TrainingRun demo waits for the operator",
         ("started", "resolve"),
         ("planned", "train-operator"),
-        "2 cached",
+        "2 steps are cached",
         "train-operator waits: 0/1 nodes are available",
         ("started", "train-operator"),
         ("train-operator", 40),
@@ -164,7 +164,9 @@ def test_a_second_attempt_and_what_ended_it():
 
 
 def test_a_run_whose_dataset_has_failed_ends_with_the_dataset():
-    waits = [{"type": "DatasetReady", "status": "False", "reason": "Failed", "message": "Dataset data failed"}]
+    waits = [
+        {"type": "DatasetReady", "status": "False", "reason": "Failed", "message": "Dataset data failed"}
+    ]
     failure = {"reason": "DataInvalid", "stage": "validate", "exitCode": 3, "message": "NaN"}
     data = {"kind": "Dataset", "metadata": {"name": "data"}, "spec": {}}
     end, lines = told(

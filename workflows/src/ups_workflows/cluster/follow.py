@@ -22,6 +22,9 @@ INTERVAL = 1.0
 #: Seconds for which an API server that does not answer is waited for.
 PATIENCE = 300.0
 
+#: What a pod says that has its node and waits for nothing but itself.
+STARTING = frozenset({"", "PodInitializing", "ContainerCreating"})
+
 #: Exit code of a reason whose failure has none: no container of ours ended.
 CODES = {
     "InvalidSpec": 2,
@@ -74,7 +77,7 @@ class Follower:
         """``workflow`` is that of the current attempt, where there is one and it may be seen."""
         name, status = resource["metadata"]["name"], resource.get("status", {})
         if not status:
-            self._say(name, f"{name} waits for the operator")
+            self._say(name, f"{resource['kind']} {name} waits for the operator")
         for reason in waited_for(resource):
             self._say(name, f"{name} waits: {reason}")
         attempt = status.get("attempt", 0)
@@ -96,7 +99,7 @@ class Follower:
         self._listener.failed(Failure(step, exit_code(resource), reason, failure.get("message", "")))
 
     def _look_at(self, node: Node) -> None:
-        if node.phase == "Pending" and node.message:
+        if node.phase == "Pending" and node.message not in STARTING:
             self._say(node.name, f"{node.name} waits: {node.message}")
         if node.phase in ("Running", "Succeeded") and self._first(node.id, "started"):
             self._listener.started(node.name)
@@ -114,7 +117,7 @@ class Follower:
         step = {"version": 1, "state": "runs", "key": None, "reason": ""}
         self._listener.planned(dict.fromkeys(running, step))
         if cached := resolved.get("cached"):
-            self._listener.said("resolve", f"{cached} cached")
+            self._listener.said("resolve", f"{cached} steps are cached")
 
     def _say(self, name: str, line: str) -> None:
         if self._first(name, line):
@@ -152,7 +155,7 @@ def follow(
                     run.failed(resource)
                 return resource
             if kind == "TrainingRun" and not resource.get("status", {}).get("attempt"):
-                dataset = _dataset(cluster, resource)
+                dataset = dataset_of(cluster, resource)
                 if dataset is not None:
                     data.look(dataset, _workflow(cluster, dataset, listener))
                     if ended(dataset) and dataset["status"]["phase"] != "Ready":
@@ -164,12 +167,14 @@ def follow(
             if clock() - seen_at > PATIENCE:
                 raise
             if not away:
-                listener.said(name, "the API server does not answer; what runs goes on, and it is asked again")
+                listener.said(
+                    name, "the API server does not answer and is asked again; what runs goes on"
+                )
             away = True
         sleep(INTERVAL)
 
 
-def _dataset(cluster: Cluster, run: Mapping[str, Any]) -> dict[str, Any] | None:
+def dataset_of(cluster: Cluster, run: Mapping[str, Any]) -> dict[str, Any] | None:
     """The Dataset that a run trains on; an inline one is made by the operator and bears the run's name."""
     ref = run["spec"].get("datasetRef")
     try:

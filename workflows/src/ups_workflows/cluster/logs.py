@@ -16,6 +16,8 @@ from ups_workflows.cluster.follow import INTERVAL, ended
 
 #: The container of a step, beside those of Argo.
 CONTAINER = "main"
+#: How Argo marks what it says itself in that container.
+EXECUTOR = " argo=true"
 
 
 def pods_of(cluster: Cluster, resource: dict[str, Any], step: str | None) -> list[dict[str, Any]]:
@@ -48,7 +50,8 @@ def pod_lines(cluster: Cluster, pod: dict[str, Any], *, follow: bool = False) ->
     step = pod["metadata"]["labels"]["ups.dev/step"]
     try:
         for text in cluster.lines(path, **query):
-            yield told(step, text)
+            if EXECUTOR not in text:
+                yield told(step, text)
     except (NotFound, InvalidSpec):
         return
 

@@ -19,7 +19,7 @@ from ups_workflows.cli.running import in_namespace
 from ups_workflows.cli.runs import Asked
 from ups_workflows.cli.show import dataset_line, err, listener, metrics_table, out
 from ups_workflows.cluster.client import Cluster, path_of
-from ups_workflows.cluster.follow import ended, exit_code, follow
+from ups_workflows.cluster.follow import dataset_of, ended, exit_code, follow
 from ups_workflows.cluster.logs import followed_pods, pod_lines, pods_of
 from ups_workflows.cluster.manifests import documents, in_store
 from ups_workflows.cluster.settings import CONFIG_MAP, installation, reach
@@ -165,12 +165,20 @@ class ClusterRuns:
         status = end["status"]
         if status["phase"] == "Suspended":
             err.print(f"{name} is suspended; ups resume {name} --engine argo goes on", markup=False)
-        if asked.output == "table" and status["phase"] == "Ready":
-            out.print(dataset_line(name, status["version"], {"samples": status.get("samples", 0)}))
-        if asked.output == "table" and status.get("metrics"):
-            out.print(metrics_table(status["metrics"], f"TrainingRun {name}"))
-            out.print(f"report: ups report {name} --engine argo", markup=False)
+        if asked.output == "table":
+            self._table(end)
         return end
+
+    def _table(self, end: dict[str, Any]) -> None:
+        """What was published, as the local engine shows it."""
+        name, metrics = end["metadata"]["name"], end["status"].get("metrics")
+        dataset = end if end["kind"] == "Dataset" else dataset_of(self.cluster, end)
+        if dataset is not None and (status := dataset.get("status", {})).get("phase") == "Ready":
+            counts = {"samples": status.get("samples", 0)}
+            out.print(dataset_line(dataset["metadata"]["name"], status["version"], counts))
+        if metrics:
+            out.print(metrics_table(metrics, f"TrainingRun {name}"))
+            out.print(f"report: ups report {name} --engine argo", markup=False)
 
     def _said(self, resource: dict[str, Any], step: str | None) -> Iterator[str]:
         """What the pods say that are there, after what the record has of all other steps."""

@@ -104,7 +104,7 @@ def command(workflow: Mapping[str, Any], step: str) -> str:
     """What the step's container runs, to be pasted; it fetches its inputs itself. Of shards the first."""
     container = template_of(workflow, step)["container"]
     words = [*container["command"], *container.get("args", [])]
-    return shlex.join(words).replace("{{inputs.parameters.shard}}", "0")
+    return shlex.join(word.replace("{{inputs.parameters.shard}}", "0") for word in words)
 
 
 def _workflow(cluster: Cluster, resource: Mapping[str, Any]) -> dict[str, Any]:
