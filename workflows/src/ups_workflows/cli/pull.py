@@ -42,4 +42,5 @@ def pull(
         if "/checkpoints/" not in entry.path:
             target.put(entry.path, source.get(entry.path))
             count += 1
-    err.print(f"record: {count} files; look at it with: ups status {run} --store {to}")
+    where = "" if engine == "local" else f" --engine local -n {resource['metadata']['namespace']}"
+    err.print(f"record: {count} files; look at it with: ups status {run}{where} --store {to}")

@@ -112,11 +112,12 @@ def plan_line(name: str, step: Mapping[str, Any]) -> str:
 
 
 def waited_for(resource: Mapping[str, Any]) -> list[str]:
-    """Why a pending resource does not run yet, as its conditions have it."""
+    """What must be there before a pending resource can run, and is not: its conditions have it."""
     status = resource.get("status", {})
     if status.get("phase", "Pending") != "Pending":
         return []
-    unmet = [each for each in status.get("conditions", []) if each["status"] == "False"]
+    needed = [each for each in status.get("conditions", []) if each["type"] in ("DatasetReady", "Admitted")]
+    unmet = [each for each in needed if each["status"] == "False"]
     return [each.get("message") or f"{each['type']}: {each.get('reason', 'not yet')}" for each in unmet]
 
 

@@ -167,9 +167,7 @@ def follow(
             if clock() - seen_at > PATIENCE:
                 raise
             if not away:
-                listener.said(
-                    name, "the API server does not answer and is asked again; what runs goes on"
-                )
+                listener.said(name, "the API server does not answer and is asked again; what runs goes on")
             away = True
         sleep(INTERVAL)
 
