@@ -3,7 +3,7 @@
 As a command it prints what a shell has to export, then serves until it is killed; or it serves one
 command, in whose environment it sets all that, with data that are gone afterwards::
 
-    python tests/s3_server.py DIR
+    python tests/s3_server.py DIR [IP:PORT]
     python tests/s3_server.py --run ups run FILE --store s3://ups-demo/store
 """
 
@@ -76,8 +76,11 @@ class S3Server:
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[S3Server]:
-    """Run a server whose data lie in ``folder``; ready on entry (3 to 10 s), gone on exit."""
+def serve(folder: Path, ip: str = "127.0.0.1", port: int | None = None) -> Iterator[S3Server]:
+    """Run a server whose data lie in ``folder``; ready on entry (3 to 10 s), gone on exit.
+
+    With a ``port``, that one and the seven behind it are taken, else free ones.
+    """
     data, config, log = folder / "data", folder / "s3.json", folder / "weed.log"
     data.mkdir(parents=True, exist_ok=True)
     config.write_text(
@@ -96,7 +99,8 @@ def serve(folder: Path) -> Iterator[S3Server]:
     )
     # SeaweedFS takes a service's port + 10000 for gRPC unless told; telling all keeps servers apart.
     services = ("s3", "master", "volume", "filer")
-    ports = dict(zip([f"{s}.port{g}" for s in services for g in ("", ".grpc")], free_ports(8), strict=True))
+    numbers = list(range(port, port + 8)) if port else free_ports(8)
+    ports = dict(zip([f"{s}.port{g}" for s in services for g in ("", ".grpc")], numbers, strict=True))
     options = {
         "dir": data,
         "s3": "true",
@@ -104,7 +108,7 @@ def serve(folder: Path) -> Iterator[S3Server]:
         "s3.autoCreateBucket": "false",  # as AWS
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
-        "ip": "127.0.0.1",
+        "ip": ip,
         "iam": "false",
         "master.telemetry": "false",
         # Small volumes, and plenty of them: each bucket takes seven for itself.
@@ -113,7 +117,7 @@ def serve(folder: Path) -> Iterator[S3Server]:
         "volume.minFreeSpace": "100MiB",
         **ports,
     }
-    endpoint = f"http://127.0.0.1:{ports['s3.port']}"
+    endpoint = f"http://{ip}:{ports['s3.port']}"
     with log.open("w") as output:
         process = subprocess.Popen(
             [weed(), "-logtostderr=true", "server", *(f"-{name}={value}" for name, value in options.items())],
@@ -166,8 +170,8 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-def serve_until_killed(folder: Path) -> int:
-    with serve(folder) as server:
+def serve_until_killed(folder: Path, ip: str = "127.0.0.1", port: int | None = None) -> int:
+    with serve(folder, ip, port) as server:
         uri = server.make_bucket(DEMO_BUCKET)
         lines = [f"export {name}={value}" for name, value in server.environment().items()]
         os.write(1, "\n".join([*lines, f"export UPS_DEMO_STORE={uri}", ""]).encode())
@@ -192,6 +196,9 @@ def main() -> int:
             return run(command)
         case [folder] if not folder.startswith("-"):
             return serve_until_killed(Path(folder))
+        case [folder, address] if not folder.startswith("-"):
+            ip, _, port = address.partition(":")
+            return serve_until_killed(Path(folder), ip, int(port))
     raise SystemExit(__doc__)
 
 
