@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,13 +96,13 @@ class Cluster:
     def lines(self, path: str, **query: str) -> Iterator[str]:
         """The lines of a text, as they come: no limit to how long one may be waited for."""
         response = self._ask("GET", path, query, timeouts=(TIMEOUTS[0], None), stream=True)
-        with response:
-            rest = b""
+        rest = b""
+        with response, self._answering():
             for chunk in response.stream(1 << 14):
                 *whole, rest = (rest + chunk).split(b"\n")
                 yield from (line.decode(errors="replace") for line in whole)
-            if rest:
-                yield rest.decode(errors="replace")
+        if rest:
+            yield rest.decode(errors="replace")
 
     def _ask(
         self,
@@ -114,13 +115,10 @@ class Cluster:
         timeouts: tuple[float, float | None] = TIMEOUTS,
         stream: bool = False,
     ) -> BaseHTTPResponse:
-        from kubernetes.client.exceptions import ApiException
-        from urllib3.exceptions import HTTPError
-
         headers = {"Accept": "application/json, */*"}
         if content_type:
             headers["Content-Type"] = content_type
-        try:
+        with self._answering():
             method, url, headers, sent, _ = self.client.param_serialize(
                 method,
                 path,
@@ -136,6 +134,16 @@ class Cluster:
                 raise refusal(answer.status, answer.data, method, path)
             if not stream:
                 _ = answer.data  # read here, where a connection that breaks is told as such
+        return answer
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Inside, a connection that cannot be made or breaks is a server that does not answer."""
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
         except (HTTPError, ApiException) as error:
             raise ClusterUnavailable(
                 "the API server does not answer",
@@ -143,7 +151,6 @@ class Cluster:
                 found=_innermost(error),
                 fix=f"kubectl --context {self.context} get --raw /readyz",
             ) from error
-        return answer
 
 
 def connect(context: str | None = None) -> Cluster:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -31,6 +32,8 @@ def shell(cluster: Cluster, resource: Mapping[str, Any], step: str) -> int:
     workflow = _workflow(cluster, resource)
     pod = shell_pod(workflow, resource, step)
     name = pod["metadata"]["name"]
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # a terminal that is closed must not leave a pod
+        signal.signal(ending, signal.default_int_handler)
     cluster.create(pod_path(cluster.namespace), pod)
     try:
         err.print(f"pod {name} is made as that of step {step}; it is deleted when the shell ends")
