@@ -13,9 +13,6 @@ from machine import cluster as life
 from machine.images import bring
 from s3_server import S3Server
 
-#: One of the reasons in tests/skips.txt, word for word.
-LEFT_OUT = "this machine cannot run a cluster: see tests/cluster/machine/packages.txt"
-
 
 @pytest.fixture(scope="session")
 def own_cluster() -> Iterator[client.Cluster]:
@@ -24,7 +21,7 @@ def own_cluster() -> Iterator[client.Cluster]:
     One that runs is used as it is (``make cluster``); else one is started, and ended with the tests.
     """
     if life.missing():
-        pytest.skip(LEFT_OUT)
+        pytest.skip(life.CANNOT_RUN)
     with life.using() as cluster:
         cluster.guard()
         yield cluster

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LEFT_OUT
 from machine import build
 from machine import cluster as life
 
@@ -38,7 +37,7 @@ assert not any(left().values()), left()
 """
 
 
-@pytest.mark.skipif(bool(life.missing()), reason=LEFT_OUT)
+@pytest.mark.skipif(bool(life.missing()), reason=life.CANNOT_RUN)
 def test_nothing_is_left_of_a_box_however_it_ends(tmp_path: Path):
     # In a network of its own this box is not in the way of one that runs.
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}

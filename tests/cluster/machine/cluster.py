@@ -27,6 +27,8 @@ from .folders import CACHE, LOGS
 CLUSTER = Cluster(services.KUBECONFIG)
 S3_ENDPOINT = f"http://{box.ADDRESS}:{box.S3_PORT}"
 
+#: Why tests are left out here: one of the reasons in tests/skips.txt, word for word.
+CANNOT_RUN = "this machine cannot run a cluster: see tests/cluster/machine/packages.txt"
 #: What Argo's controller watches, and would end without.
 ARGO_RESOURCES = {
     "clusterworkflowtemplates",
@@ -62,9 +64,9 @@ def require() -> None:
     """Refuse a machine that cannot run a cluster."""
     if lacking := missing():
         raise UpsError(
-            "no cluster can run here",
+            CANNOT_RUN,
             found=f"no {', '.join(lacking)}",
-            expected="root, Go 1.26 or newer, and the packages of tests/cluster/machine/packages.txt",
+            expected="root, Go 1.26 or newer, and those packages",
             fix="make cluster-packages, as root",
         )
 
