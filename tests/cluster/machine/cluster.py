@@ -45,6 +45,8 @@ _NEEDED = (
     "containerd",
     "runc",
     "buildah",
+    "skopeo",
+    "debootstrap",
     "busybox",
     "iptables",
     "ip",
