@@ -163,11 +163,19 @@ WRONG = [
     ({"nodes": REFUSED}, "nodes", "warn", "may not see", 0),
     ({"nodes": {"items": []}}, "class h100 onDemand", "warn", "no node now has gpu=h100", 0),
     ({"nodes": {"items": [node(gpus=0)]}}, "class h100 onDemand", "fail", "at most 0 nvidia.com/gpu", 2),
-    ({"nodes": {"items": [node(taints=[TAINT])]}}, "class h100 onDemand", "fail", "tainted nvidia.com/gpu", 2),
+    (
+        {"nodes": {"items": [node(taints=[TAINT])]}},
+        "class h100 onDemand",
+        "fail",
+        "tainted nvidia.com/gpu",
+        2,
+    ),
 ]
 
 
-@pytest.mark.parametrize(("change", "name", "level", "found", "code"), WRONG, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("change", "name", "level", "found", "code"), WRONG, ids=lambda value: str(value)[:40]
+)
 def test_what_is_wrong_is_found_with_its_fix(change, name, level, found, code):
     mine = [check for check in checks(dataclasses.replace(GOOD, **change)) if check.name == name]
     said = [check for check in mine if check.level != "ok"]
@@ -177,7 +185,9 @@ def test_what_is_wrong_is_found_with_its_fix(change, name, level, found, code):
 
 
 def test_a_cluster_that_is_away_is_asked_nothing_else():
-    away = ClusterUnavailable("the API server does not answer", where="context prod", found="refused", fix="x")
+    away = ClusterUnavailable(
+        "the API server does not answer", where="context prod", found="refused", fix="x"
+    )
     (only,) = checks(dataclasses.replace(GOOD, version=away))
     assert (only.level, only.exit_code) == ("fail", 75)
 
