@@ -104,15 +104,15 @@ def check_namespace(facts: Facts) -> Iterator[Check]:
         else:
             mend = f"kubectl label namespace {facts.namespace} --overwrite {label}=restricted"
             yield Check(name, "warn", f"pod security is {level or 'not enforced'}", mend)
-    parts = {"ServiceAccount": facts.service_account, "token Secret": facts.token, "Role": facts.role}
+    parts = {"ServiceAccount": facts.service_account, "token Secret": facts.token, "Role": facts.reports}
     for part, found in parts.items():
         if isinstance(found, NotFound):
             yield Check(f"{name}: {part}", "fail", "not there: steps cannot start", fix, 5)
         elif isinstance(found, UpsError):
             yield unseen(f"{name}: {part}", found)
-    if isinstance(facts.role, dict) and not reports_results(facts.role):
-        yield Check(f"{name}: Role", "fail", "does not let steps report their results", fix, 2)
-    if all(isinstance(found, dict) for found in parts.values()):
+    if facts.reports is False:
+        yield Check(f"{name}: Role", "fail", "steps may not report their results", fix, 2)
+    if facts.reports is True and not any(isinstance(found, UpsError) for found in parts.values()):
         account = facts.service_account["metadata"]["name"]
         yield Check(f"{name}: steps", "ok", f"ServiceAccount {account}, its token and Role")
 
@@ -131,11 +131,3 @@ def same_schema(found: Mapping[str, Any], kind: str) -> bool:
     """Whether the server has the resource as this version of ``ups`` knows it."""
     wanted = {each["name"]: each["schema"] for each in crd(kind)["spec"]["versions"]}
     return wanted == {each["name"]: each["schema"] for each in found["spec"]["versions"]}
-
-
-def reports_results(role: Mapping[str, Any]) -> bool:
-    """Whether a Role has what Argo's executor needs."""
-    return any(
-        "workflowtaskresults" in rule.get("resources", []) and {"create", "patch"} <= set(rule["verbs"])
-        for rule in role.get("rules") or []
-    )

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ups_core.errors import EXIT_TRANSIENT, UpsError
+from ups_core.errors import EXIT_TRANSIENT, NotFound, UpsError
 from ups_workflows.cli.checks import Check
 from ups_workflows.cluster.facts import Fact, Facts
 from ups_workflows.cluster.reading import containers, environment, numbers, unseen
@@ -17,10 +17,14 @@ from ups_workflows.cluster.reading import containers, environment, numbers, unse
 ARGO_VERSIONS = ((3, 6), (4, 999))
 #: A controller that lives renews its lease every few seconds.
 LEASE_AGE = timedelta(seconds=60)
+INSTALL_ARGO = "install Argo Workflows 3.6 to 4.x"
 CAPTURE = "ARGO_POD_STATUS_CAPTURE_FINALIZER"
 
 
 def check_argo(facts: Facts) -> Iterator[Check]:
+    if isinstance(facts.argo, NotFound):
+        yield Check("argo", "fail", "the cluster knows no Workflows", INSTALL_ARGO, 5)
+        return
     if isinstance(facts.deployments, UpsError):
         yield unseen("argo", facts.deployments)
         return
@@ -33,7 +37,7 @@ def check_argo(facts: Facts) -> Iterator[Check]:
 
 
 def lone_controller(facts: Facts) -> Check:
-    """Of a controller that is no Deployment only its lease is seen."""
+    """Of a controller that is no Deployment here only its lease is seen, where it takes part in an election."""
     found = [] if isinstance(facts.leases, UpsError) else facts.leases["items"]
     for lease in found:
         renewed = lease["spec"].get("renewTime")
@@ -41,7 +45,7 @@ def lone_controller(facts: Facts) -> Check:
         if mine and facts.now - datetime.fromisoformat(renewed) < LEASE_AGE:
             where = f"{lease['metadata']['namespace']}/{lease['metadata']['name']}"
             return Check("argo", "warn", f"holds the lease {where}; no Deployment tells of its settings")
-    return Check("argo", "fail", "no workflow-controller", "install Argo Workflows 3.6 to 4.x", 5)
+    return Check("argo", "warn", "no workflow-controller is seen, unless it runs elsewhere", INSTALL_ARGO)
 
 
 def check_controller(deployment: Mapping[str, Any]) -> Iterator[Check]:
@@ -55,7 +59,7 @@ def check_controller(deployment: Mapping[str, Any]) -> Iterator[Check]:
     elif version is None:
         yield Check("argo", "warn", f"{where}: {container['image']} names no version; 3.6 to 4.x is known")
     elif not oldest <= version <= newest:
-        yield Check("argo", "fail", f"{where}: {container['image']}", "install Argo Workflows 3.6 to 4.x", 2)
+        yield Check("argo", "fail", f"{where}: {container['image']}", INSTALL_ARGO, 2)
     else:
         yield Check("argo", "ok", f"{where}: {container['image']}")
     if environment(deployment).get(CAPTURE) == "true":

@@ -59,13 +59,15 @@ class Facts:
     version: Fact = None
     crds: Mapping[str, Fact] = field(default_factory=dict)
     deployments: Fact = None
+    argo: Fact = None
     leases: Fact = None
     controller_settings: Fact = None
     allowed: Mapping[Right, Fact] = field(default_factory=dict)
     run_namespace: Fact = None
     service_account: Fact = None
     token: Fact = None
-    role: Fact = None
+    #: Whether Argo's executor may report results, under the steps' account.
+    reports: Fact = None
     classes: Fact = None
     nodes: Fact = None
 
@@ -85,7 +87,6 @@ def fetch(cluster: Cluster, service_account: str) -> Facts:
         return Facts(**{**vars(base), "version": known})
     core, own = "/api/v1", f"/api/v1/namespaces/{cluster.namespace}"
     crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{cluster.namespace}/roles"
     return Facts(
         base.context,
         base.namespace,
@@ -94,6 +95,7 @@ def fetch(cluster: Cluster, service_account: str) -> Facts:
         version=known,
         crds={kind: ask(f"{crds}/{NAMES[kind].plural}.ups.dev") for kind in KINDS},
         deployments=ask("/apis/apps/v1/deployments"),
+        argo=ask("/apis/argoproj.io/v1alpha1"),
         leases=ask("/apis/coordination.k8s.io/v1/leases"),
         controller_settings=ask(
             f"{core}/configmaps", fieldSelector="metadata.name=workflow-controller-configmap"
@@ -102,13 +104,14 @@ def fetch(cluster: Cluster, service_account: str) -> Facts:
         run_namespace=ask(own),
         service_account=ask(f"{own}/serviceaccounts/{service_account}"),
         token=ask(f"{own}/secrets/{service_account}.service-account-token"),
-        role=ask(f"{roles}/{service_account}"),
+        reports=_reports(cluster, service_account),
         classes=ask(path_of("ComputeClass", "")),
         nodes=ask(f"{core}/nodes"),
     )
 
 
-def _allowed(cluster: Cluster, right: Right) -> Fact:
+def _allowed(cluster: Cluster, right: Right, user: str | None = None) -> Fact:
+    """Whether ``user``, or whoever asks, has a right in the namespace."""
     resource, _, subresource = right.resource.partition("/")
     attributes = {
         "namespace": cluster.namespace,
@@ -117,13 +120,20 @@ def _allowed(cluster: Cluster, right: Right) -> Fact:
         "resource": resource,
         "subresource": subresource,
     }
+    kind = "SubjectAccessReview" if user else "SelfSubjectAccessReview"
     review = {
         "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
+        "kind": kind,
+        "spec": {"resourceAttributes": attributes, **({"user": user} if user else {})},
     }
-    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     try:
-        return cluster.create(path, review)["status"]["allowed"]
+        return cluster.create(f"/apis/authorization.k8s.io/v1/{kind.lower()}s", review)["status"]["allowed"]
     except UpsError as error:
         return error
+
+
+def _reports(cluster: Cluster, service_account: str) -> Fact:
+    user = f"system:serviceaccount:{cluster.namespace}:{service_account}"
+    rights = (Right(verb, "argoproj.io", "workflowtaskresults", "") for verb in ("create", "patch"))
+    answers = [_allowed(cluster, right, user) for right in rights]
+    return next((each for each in answers if isinstance(each, UpsError)), all(answers))
