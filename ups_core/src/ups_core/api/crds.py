@@ -49,7 +49,7 @@ NAMES = {
     ),
     "Dataset": Names(
         "datasets",
-        "ds",
+        "dset",  # "ds" is DaemonSet's, and kubectl would take it for that
         "Namespaced",
         (
             ("Phase", "string", ".status.phase", 0),
