@@ -6,11 +6,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from helm_chart import CHART, RELEASE, helm
+from helm_chart import CHART, RELEASE, helm, image_values
 from installed import RUNS, SYSTEM, Installed
 from machine import client
 from machine import cluster as life
-from machine.images import bring
 from s3_server import S3Server
 
 
@@ -56,7 +55,7 @@ def ups(own_cluster: client.Cluster, cluster_s3: S3Server) -> Iterator[Installed
     store = f"{cluster_s3.make_bucket(f'ups-{os.urandom(4).hex()}')}/store"
     secret = {name: value for name, value in cluster_s3.environment().items() if "KEY" in name}
     values = {
-        "images": {"registry": "ups.test"},
+        "images": image_values("operator", "data", "torch"),
         "runNamespaces": [RUNS],
         "artifacts": {
             "store": store,
@@ -73,9 +72,6 @@ def ups(own_cluster: client.Cluster, cluster_s3: S3Server) -> Iterator[Installed
             },
         },
     }
-    for image in bring("operator", "data", "torch"):
-        repository, _, tag = image.reference.removeprefix("ups.test/").partition(":")
-        values["images"][image.name] = {"repository": repository, "tag": tag}
     restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
     own_cluster.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": RUNS, "labels": restricted}},

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from machine import images
 from machine.build import program
 
 CHART = Path(__file__).parents[2] / "charts/ups"
@@ -100,18 +101,28 @@ def helm(
     return subprocess.run(command, input=text, env=environment, text=True, capture_output=True, check=False)
 
 
-def template(values: Manifest, *arguments: str) -> subprocess.CompletedProcess[str]:
+def template(values: Manifest, namespace: str = NAMESPACE) -> subprocess.CompletedProcess[str]:
     """The chart, rendered for these values, hooks and tests included."""
-    return helm("template", RELEASE, CHART, "--namespace", NAMESPACE, *arguments, values=values)
+    return helm("template", RELEASE, CHART, "--namespace", namespace, values=values)
 
 
-def render(values: Manifest) -> list[Manifest]:
+def render(values: Manifest, namespace: str = NAMESPACE) -> list[Manifest]:
     """The same, as objects. They are shared: look, but do not change them."""
-    return _rendered(json.dumps(values))
+    return _rendered(json.dumps(values), namespace)
 
 
 @cache
-def _rendered(values: str) -> list[Manifest]:
-    done = template(json.loads(values))
+def _rendered(values: str, namespace: str) -> list[Manifest]:
+    done = template(json.loads(values), namespace)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def image_values(*names: str) -> Manifest:
+    """The chart's ``images``: those of this checkout, built and brought into the running cluster."""
+    values: Manifest = {}
+    for image in images.bring(*names):
+        registry, _, rest = image.reference.rpartition("/")
+        repository, _, tag = rest.partition(":")
+        values |= {"registry": registry, image.name: {"repository": repository, "tag": tag}}
+    return values

@@ -73,11 +73,12 @@ volumes:
     emptyDir: {sizeLimit: 64Mi}
 {{- end }}
 
-{{/* What Helm runs beside the release and removes once it succeeded. Takes (events, weight). */}}
+{{/* What Helm runs beside the release and removes once it succeeded; where it failed Helm prints its log. Takes (events, weight). */}}
 {{- define "ups.hook" -}}
 helm.sh/hook: {{ index . 0 }}
 helm.sh/hook-weight: {{ index . 1 | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+helm.sh/hook-output-log-policy: hook-failed
 {{- end }}
 
 {{/* On which nodes pods of the operator's image may run. */}}

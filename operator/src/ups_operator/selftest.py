@@ -7,6 +7,7 @@ that too, so that nothing of it stays. A Dataset that fails is left where it is,
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -40,7 +41,8 @@ def selftest(namespace: str, timeout: float) -> None:
 
     Raises StageFailed with what the Dataset says of itself.
     """
-    config.load_config()
+    # Kubernetes sets this in every pod; a file of contexts is for people.
+    config.load_incluster_config() if "KUBERNETES_SERVICE_HOST" in os.environ else config.load_kube_config()
     datasets = Datasets(client.CustomObjectsApi(), namespace)
     begin = time.monotonic()
 
