@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from machine import box
 from machine import cluster as life
-from machine.client import Cluster
+from machine.client import Cluster, foreign
 from machine.containers import BUSYBOX
 from s3_server import S3Server
 
@@ -95,6 +95,13 @@ def test_a_workflow_succeeds_and_hands_over_its_output(cluster: Cluster, namespa
     assert [(each["name"], each["value"]) for each in node["outputs"]["parameters"]] == [("result", "42")]
 
 
+def test_a_field_that_no_workflow_has_is_refused(cluster: Cluster, namespace: str):
+    wrong = workflow("wrong", namespace, shell("true") | {"comand": ["true"]})
+    # Who checks, the server or kubectl by the server's schema, depends on how new the definition is.
+    with pytest.raises(UpsError, match=r'unknown field "(spec\.templates\[0\]\.container\.)?comand"'):
+        cluster.apply(wrong)
+
+
 def test_a_container_that_takes_too_much_memory_is_killed_by_name(cluster: Cluster, namespace: str):
     cluster.apply(workflow("greedy", namespace, shell("tail /dev/zero", memory="16Mi")))
     status = finished(cluster, namespace, "greedy")
@@ -171,3 +178,13 @@ def test_a_cluster_that_is_not_ours_is_refused(somebodys: Cluster):
     assert somebodys.uid() == "of-another-cluster"
     with pytest.raises(InvalidSpec, match="no cluster but their own"):
         somebodys.guard()
+
+
+def test_a_cluster_that_is_asked_for_by_name_is_used(
+    somebodys: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("KUBECONFIG", str(somebodys.kubeconfig))
+    with pytest.raises(UpsError, match="no context"):
+        foreign("staging", tmp_path)
+    (tmp_path / "named").mkdir()
+    assert foreign("production", tmp_path / "named").uid() == "of-another-cluster"

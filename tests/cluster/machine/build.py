@@ -85,25 +85,34 @@ def argo_manifests() -> Path:
     return build(module) / "manifests"
 
 
-def argo_crds() -> Path:
-    """Argo's resource definitions as JSON: of a Workflow the full one, which refuses unknown fields.
+#: What a Workflow's status repeats of templates, in more than half of its full definition.
+_REPEATED = ("storedTemplates", "storedWorkflowTemplateSpec")
 
-    The others are the minimal ones that Argo installs by default, and descriptions are left out: an API
-    server works for half a minute on the full definitions of all.
+
+def argo_crds() -> Path:
+    """Argo's resource definitions as JSON: that of a Workflow in full, so that unknown fields are refused.
+
+    The others are minimal, as Argo installs them by default, and a Workflow's may repeat templates
+    unchecked: an API server is busy for a minute when it has to take in all that Argo offers.
     """
     made = argo_manifests().with_name("crds.json")
     if not made.exists():
-        crds = argo_manifests() / "base" / "crds"
-        full = crds / "full" / "argoproj.io_workflows.yaml"
-        files = {file.name: file for file in sorted((crds / "minimal").glob("argoproj.io_*.yaml"))}
-        items = [
-            yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
-            for file in (files | {full.name: full}).values()
-        ]
+        folder = argo_manifests() / "base" / "crds"
+        crds = {file.name: _yaml(file) for file in sorted((folder / "minimal").glob("argoproj.io_*.yaml"))}
+        full = folder / "full" / "argoproj.io_workflows.yaml"
+        crds[full.name] = _without_prose(_yaml(full))
+        [version] = crds[full.name]["spec"]["versions"]
+        status = version["schema"]["openAPIV3Schema"]["properties"]["status"]
+        unchecked = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        status["properties"] |= dict.fromkeys(_REPEATED, unchecked)
         scratch = made.with_suffix(".new")
-        scratch.write_text(json.dumps(_without_prose({"apiVersion": "v1", "kind": "List", "items": items})))
+        scratch.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": list(crds.values())}))
         scratch.rename(made)
     return made
+
+
+def _yaml(file: Path) -> Any:
+    return yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
 
 
 def _without_prose(schema: Any) -> Any:

@@ -106,8 +106,12 @@ class Cluster:
 def foreign(context: str, folder: Path) -> Cluster:
     """The cluster of a person's own context, who asked for it by name; its kubeconfig goes to ``folder``."""
     command = ["config", "view", "--minify", "--flatten", f"--context={context}"]
-    found = subprocess.run([program("kubectl"), *command], check=True, capture_output=True, text=True).stdout
+    done = subprocess.run([program("kubectl"), *command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InvalidSpec(
+            f"no context {context!r}", found=done.stderr.strip(), fix="kubectl config get-contexts"
+        )
     kubeconfig = folder / "kubeconfig"
     kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(found)
+    kubeconfig.write_text(done.stdout)
     return Cluster(kubeconfig)

@@ -160,8 +160,6 @@ def _control_plane(tell: Callable[[str], None]) -> None:
     with _timed("control plane", tell):
         services.start_etcd()
         services.start_api_server()
-        box.wait(services.CERTIFICATE.exists, "the API server's certificate", seconds=60)
-        services.write_kubeconfigs()
         box.wait(_api_ready, "the API server", seconds=60)
         services.start_controller_manager()
         services.start_scheduler()
@@ -189,7 +187,11 @@ def _argo() -> None:
 
 
 def _api_ready() -> bool:
-    return _answers(f"{services.API}/readyz", ssl.create_default_context(cafile=services.CERTIFICATE))
+    try:
+        trust = ssl.create_default_context(cafile=services.CERTIFICATE)
+    except OSError:  # it is about to make its certificate
+        return False
+    return _answers(f"{services.API}/readyz", trust)
 
 
 def _s3_ready() -> bool:

@@ -64,18 +64,11 @@ def write_files() -> None:
     cni = STATE / "cni" / "ups.conflist"
     cni.parent.mkdir()
     cni.write_text(json.dumps(CNI))
-
-
-def write_kubeconfigs() -> None:
-    """One for each user. The API server has made its certificate by now."""
-    for user in USERS:
-        kubeconfig(user)
     kubeconfig("ups-admin", path=KUBECONFIG)
-    kubeconfig(ARGO_USER, namespace="argo")
 
 
 def kubeconfig(user: str, namespace: str = "default", path: Path | None = None) -> Path:
-    """A kubeconfig for ``user``; a service account is impersonated, with the rights that it has."""
+    """Write a kubeconfig for ``user``; a service account is impersonated, with the rights that it has."""
     known = user in USERS
     token = json.loads(_TOKENS.read_text())[user if known else "ups-admin"]
     content = {
@@ -147,7 +140,7 @@ def start_controller_manager() -> None:
     box.start(
         "kube-controller-manager",
         program("kube-controller-manager"),
-        f"--kubeconfig={STATE / 'kubeconfigs' / 'system-kube-controller-manager'}",
+        f"--kubeconfig={kubeconfig('system:kube-controller-manager')}",
         f"--service-account-private-key-file={_PKI / 'service-accounts.key'}",
         f"--root-ca-file={CERTIFICATE}",
         "--use-service-account-credentials=true",
@@ -160,7 +153,7 @@ def start_scheduler() -> None:
     box.start(
         "kube-scheduler",
         program("kube-scheduler"),
-        f"--kubeconfig={STATE / 'kubeconfigs' / 'system-kube-scheduler'}",
+        f"--kubeconfig={kubeconfig('system:kube-scheduler')}",
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
     )
@@ -176,7 +169,7 @@ def start_kubelet() -> None:
         "kubelet",
         program("kubelet"),
         f"--config={STATE / 'kubelet.json'}",
-        f"--kubeconfig={STATE / 'kubeconfigs' / f'system-node-{box.NODE}'}",
+        f"--kubeconfig={kubeconfig(f'system:node:{box.NODE}')}",
         f"--root-dir={STATE / 'kubelet'}",
         f"--hostname-override={box.NODE}",
         f"--node-ip={box.ADDRESS}",
@@ -192,7 +185,7 @@ def start_argo() -> None:
     box.start(
         "workflow-controller",
         program("workflow-controller"),
-        f"--kubeconfig={STATE / 'kubeconfigs' / ARGO_USER.replace(':', '-')}",
+        f"--kubeconfig={kubeconfig(ARGO_USER, namespace='argo')}",
         f"--executor-image={ARGOEXEC}",
         "--executor-image-pull-policy=IfNotPresent",
         environment={
