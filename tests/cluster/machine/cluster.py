@@ -129,7 +129,10 @@ def start_argo() -> None:
 def _up(tell: Callable[[str], None]) -> bool:
     if is_up():
         return False
-    box.destroy()
+    with _lock("use"):  # whoever uses it may have stopped its API server for a while
+        if is_up():
+            return False
+        box.destroy()
     shutil.rmtree(LOGS, ignore_errors=True)
     with _timed("programs", tell):
         for name in ("etcd", "kubelet", "workflow-controller"):  # one of each module
