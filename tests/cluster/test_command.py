@@ -151,7 +151,7 @@ def test_ctrl_c_leaves_it_running_then_it_is_cancelled_and_goes_on(
     watching.send_signal(signal.SIGINT)
     _, told = watching.communicate(timeout=60)
     assert watching.returncode == 130
-    assert "endless runs on. Follow it: ups logs endless -f" in told
+    assert "endless runs on. Follow it: ups logs endless --engine argo -f" in told
     assert ups.get("trainingrun", "endless")["status"]["phase"] == "Running"
 
     following = started(environment, "logs", "endless", "train-operator", "-f", "-n", ups.namespace)

@@ -37,7 +37,7 @@ def check_argo(facts: Facts) -> Iterator[Check]:
 
 
 def lone_controller(facts: Facts) -> Check:
-    """Of a controller that is no Deployment here only its lease is seen, where it takes part in an election."""
+    """Of a controller that is no Deployment only its lease is seen, where it elects a leader."""
     found = [] if isinstance(facts.leases, UpsError) else facts.leases["items"]
     for lease in found:
         renewed = lease["spec"].get("renewTime")

@@ -105,7 +105,7 @@ class ClusterRuns:
         if ended(resource) and (phase := resource["status"]["phase"]) != "Suspended":
             return f"{name} has ended: {phase}"
         self.cluster.patch(path_of(kind, self.cluster.namespace, name), {"spec": {"suspend": True}})
-        return f"asked {name} to stop with a checkpoint; ups resume {name} --engine argo goes on"
+        return f"asked {name} to stop with a checkpoint; ups resume {options(kind, name)} goes on"
 
     def resume(self, name: str, kind: str, asked: Asked) -> int:
         self._go_on(kind, name, {})
@@ -148,12 +148,10 @@ class ClusterRuns:
             try:
                 ends = [self._followed(kind, name, asked) for kind, name in started]
             except KeyboardInterrupt:
-                kind, name = started[0]
-                err.print(
-                    f"{name} runs on. Follow it: ups logs {name} -f --engine argo"
-                    f"{' --dataset' if kind == 'Dataset' else ''}; stop it: ups cancel {name} --engine argo",
-                    markup=False,
-                )
+                for kind, name in started:
+                    one = options(kind, name)
+                    said = f"{name} runs on. Follow it: ups logs {one} -f; stop it: ups cancel {one}"
+                    err.print(said, markup=False)
                 return EXIT_INTERRUPTED
         if asked.output != "table":
             structured(ends[0] if len(ends) == 1 else ends, asked.output)
@@ -162,9 +160,9 @@ class ClusterRuns:
     def _followed(self, kind: str, name: str, asked: Asked) -> dict[str, Any]:
         with listener() as listening:
             end = tidy(follow(self.cluster, kind, name, listening))
-        status = end["status"]
-        if status["phase"] == "Suspended":
-            err.print(f"{name} is suspended; ups resume {name} --engine argo goes on", markup=False)
+        if end["status"]["phase"] == "Suspended":
+            one = options(end["kind"], end["metadata"]["name"])
+            err.print(f"{end['metadata']['name']} is suspended; ups resume {one} goes on", markup=False)
         if asked.output == "table":
             self._table(end)
         return end
@@ -208,6 +206,11 @@ class ClusterRuns:
         reach(own.get("endpoint") or default.endpoint, own.get("region") or default.region)
         folder = FOLDERS[resource["kind"]]
         return RunRecord(open_store(store), f"runs/{meta['namespace']}/{folder}/{meta['name']}/{meta['uid']}")
+
+
+def options(kind: str, name: str) -> str:
+    """How another verb is told of a resource."""
+    return f"{name} --engine argo" + (" --dataset" if kind == "Dataset" else "")
 
 
 def tidy(resource: dict[str, Any]) -> dict[str, Any]:
