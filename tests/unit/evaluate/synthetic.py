@@ -16,6 +16,10 @@ import pytest
 BETA, DT = 0.1, 0.05
 
 
+def files_in(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
 @dataclass(frozen=True)
 class Folder:
     """Stands for a published object: its files lie in a local folder."""
@@ -41,7 +45,7 @@ def context(out: Path, recipe: Mapping[str, Any], **inputs: Path) -> Any:
     """What a step is given."""
     out.mkdir(parents=True, exist_ok=True)
     objects = {
-        role: Folder(path, SimpleNamespace(step=role, key="0" * 64, recipe={"seed": 7}, files={}))
+        role: Folder(path, SimpleNamespace(step=role, key="0" * 64, recipe={"seed": 7}, files=files_in(path)))
         for role, path in inputs.items()
     }
     return SimpleNamespace(

@@ -86,7 +86,7 @@ def test_files_tell_the_same_and_hold_no_cost(
     assert float(rows[0]["beta"]) == pytest.approx(BETA)
     mine = [float(row["rollout.nrmse"]) for row in rows if row["split"] == "test"]
     assert np.mean(mine) == pytest.approx(found["rollout.nrmse"])
-    fields = np.load(tmp_path / "a" / "fields.npz")
+    fields = {path.stem: np.load(path) for path in (tmp_path / "a" / "fields").glob("*.npy")}
     drawn = json.loads((tmp_path / "a" / "evaluation.json").read_text())["drawn"]
     assert [d["role"] for d in drawn[:3]] == ["median", "worst", "best"]
     assert drawn[1]["sample"] == int(np.argmax(mine))
@@ -139,7 +139,7 @@ def test_steady_beside_the_mean_and_on_another_grid(
     assert 0 < found["test32.mean.rel_l2"] < 2
     notes = json.loads((tmp_path / "evaluation.json").read_text())["sets"]["test32"]["notes"]
     assert notes == {"mean": "the training mean, interpolated linearly from 16x16 onto 32x32"}
-    fields = np.load(tmp_path / "fields.npz")
+    fields = {path.stem: np.load(path) for path in (tmp_path / "fields").glob("*.npy")}
     assert fields["input"].shape == (5, 1, 16, 16)
     assert fields["truth"].shape == fields["prediction"].shape == (5, 1, 1, 16, 16)
 

@@ -32,9 +32,12 @@ def record_of(resource: Dataset | TrainingRun) -> str:
 
 
 def headline(metrics: Mapping[str, float]) -> dict[str, Any] | None:
-    """The one number of a run: how well it rolls out or, where the problem is steady, its relative error."""
+    """The one number of a run: how well it rolls out or, where the problem is steady, its relative error.
+
+    To four digits, since ``kubectl get`` prints all that there are; ``metrics`` has the rest.
+    """
     name = next((name for name in ("rollout.nrmse", "rel_l2") if name in metrics), None)
-    return {"metric": name, "value": metrics[name]} if name else None
+    return {"metric": name, "value": float(f"{metrics[name]:.4g}")} if name else None
 
 
 def resources(store: Store, kind: str, namespace: str) -> Iterator[tuple[RunRecord, dict[str, Any]]]:

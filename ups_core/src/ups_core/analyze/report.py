@@ -29,7 +29,7 @@ from ups_core.analyze.verdict import verdict
 class Material:
     """Everything that a report is drawn from, parsed: the files of the objects that ``analyze`` reads.
 
-    ``fields`` holds the arrays of ``fields.npz``; ``per_sample`` the text of ``per_sample.csv``;
+    ``fields`` holds the arrays of ``fields/*.npy``; ``per_sample`` the text of ``per_sample.csv``;
     ``provenance`` rows of (role, key, digest); ``codec`` the description of
     the model's codec, where it has one; ``reference`` names equation and data.
     """

@@ -24,7 +24,7 @@ def draw(
     fields: list[dict[str, Any]],
     inputs: list[dict[str, Any]],
 ) -> str:
-    """Sample ``nth`` of ``fields.npz``. Only the first field is drawn where there are several."""
+    """Sample ``nth`` of ``fields/*.npy``. Only the first field is drawn where there are several."""
     truth, prediction = arrays["truth"][nth, :, 0], arrays["prediction"][nth, :, 0]  # (F, X[, Y])
     label = fields[0]["label"] or fields[0]["name"]
     cells = CELLS // (3 * len(arrays["truth"]))

@@ -347,7 +347,7 @@ class Headline(Model):
     metric: str
     """Dotted name of the metric."""
     value: float
-    """Its value."""
+    """Its value, to four digits."""
 
 
 class Cost(Model):

@@ -44,12 +44,13 @@ def _cell(value: Any) -> str:
 
 
 def write_fields(
-    path: Path, split: Split, judgement: Judgement, frames: Window | None
+    folder: Path, split: Split, judgement: Judgement, frames: Window | None
 ) -> list[dict[str, Any]]:
     """Truth and prediction of the samples that figures draw; returns which they are, and why.
 
-    ``fields.npz``: ``truth`` and ``prediction`` (S, F, C, X[, Y]) float32, ``x`` and ``y``; transient:
-    ``t`` (F,), the first frame being the last given one; steady (F = 1): ``input`` (S, C, X[, Y]).
+    ``fields/*.npy``: ``truth`` and ``prediction`` (S, F, C, X[, Y]) float32, ``x`` and ``y``; transient:
+    ``t`` (F,), the first frame being the last given one; steady (F = 1): ``input`` (S, C, X[, Y]). They are
+    files of their own, since an archive of them has bytes that differ between versions of Python.
     """
     chosen = ranked(judgement.error, SAMPLES)
     arrays = {axis.lower(): split.coordinates[axis] for axis in "XY" if axis in split.coordinates}
@@ -72,7 +73,9 @@ def write_fields(
     arrays["prediction"] = np.stack(predictions).astype(np.float32)
     if split.a is not None:
         arrays["input"] = np.stack([split.a[i] for i, _ in chosen]).astype(np.float32)
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+    folder.mkdir()
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
     return [
         {
             "sample": i,

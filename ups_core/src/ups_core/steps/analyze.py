@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,14 @@ def run(ctx: StepContext) -> dict[str, Any]:
     """Publishes ``report.html`` and ``report.md``, with places left for what belongs to a run."""
     evaluation, model, splits = (ctx.inputs[role] for role in ("evaluation", "model", "splits"))
     dataset = ctx.inputs["data"].json("dataset.json")
-    with np.load(io.BytesIO(evaluation.read("fields.npz"))) as fields:
-        arrays = {name: fields[name] for name in fields.files}
+    fields = [name for name in evaluation.manifest.files if name.startswith("fields/")]
     material = Material(
         metrics=evaluation.json("metrics.json"),
         evaluation=evaluation.json("evaluation.json"),
         over_time=evaluation.json("over_time.json"),
         spectra=evaluation.json("spectra.json"),
         per_sample=evaluation.read("per_sample.csv").decode(),
-        fields=arrays,
+        fields={Path(name).stem: np.load(io.BytesIO(evaluation.read(name))) for name in fields},
         model=model.json("model.json"),
         model_recipe=model.manifest.recipe,
         curve=[json.loads(line) for line in model.read("curve.jsonl").decode().splitlines()],

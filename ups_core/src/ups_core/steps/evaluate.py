@@ -54,7 +54,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
         for split, (_, judgement) in judged.items()
         for name, value in judgement.metrics.items()
     }
-    drawn = write_fields(ctx.out / "fields.npz", *judged[main], windows.get(main))
+    drawn = write_fields(ctx.out / "fields", *judged[main], windows.get(main))
     write_json(ctx.out / "metrics.json", metrics)
     write_json(ctx.out / "spectra.json", {name: j.spectra for name, (_, j) in judged.items()})
     write_json(ctx.out / "over_time.json", {name: j.over_time for name, (_, j) in judged.items()})
