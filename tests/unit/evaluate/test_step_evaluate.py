@@ -101,8 +101,9 @@ def test_files_tell_the_same_and_hold_no_cost(
     text = "".join(p.read_text() for p in (tmp_path / "a").glob("*.json"))
     assert "second" not in text
     judge(waves, tmp_path / "b")
-    for path in sorted((tmp_path / "a").iterdir()):
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+    for path in sorted((tmp_path / "a").rglob("*.*")):
+        again = tmp_path / "b" / path.relative_to(tmp_path / "a")
+        assert path.read_bytes() == again.read_bytes(), path.name
 
 
 def test_divergence_is_said_and_never_averaged_away(
