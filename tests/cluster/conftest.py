@@ -52,6 +52,11 @@ def namespace(cluster: client.Cluster) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def ups(own_cluster: client.Cluster, cluster_s3: S3Server) -> Iterator[Installed]:
     """UPS, installed by Helm from this checkout's chart and images, in a cluster of the tests' own."""
+    with life.release():
+        yield from _installed(own_cluster, cluster_s3)
+
+
+def _installed(own_cluster: client.Cluster, cluster_s3: S3Server) -> Iterator[Installed]:
     store = f"{cluster_s3.make_bucket(f'ups-{os.urandom(4).hex()}')}/store"
     secret = {name: value for name, value in cluster_s3.environment().items() if "KEY" in name}
     values = {

@@ -99,6 +99,13 @@ def using(tell: Callable[[str], None] = print) -> Iterator[Cluster]:
             down()
 
 
+@contextmanager
+def release() -> Iterator[None]:
+    """Whoever installs UPS does so alone: a release has one namespace, and its rights are cluster-wide."""
+    with _lock("release"):
+        yield
+
+
 def is_up() -> bool:
     return box.find() is not None and CLUSTER.is_own()
 
