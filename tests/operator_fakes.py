@@ -5,6 +5,7 @@ The operator's own code runs against it, down to each single request, any of whi
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Callable, Coroutine, Mapping
@@ -136,10 +137,11 @@ class Killed(BaseException):
 
 @dataclass
 class Fault:
-    """What goes wrong with the ``at``-th request of a look."""
+    """What goes wrong with the first request of a look that begins like this: ``CREATE Workflow``."""
 
-    kind: Literal["killed before", "killed after", "answer lost", "unreachable"]
-    at: int
+    #: ``late``: no answer comes, and what was asked for happens only when the next write arrives.
+    kind: Literal["killed before", "killed after", "answer lost", "late", "unreachable"]
+    at: str
 
 
 @dataclass
@@ -157,6 +159,7 @@ class FakeApi:
     watch: Callable[[dict[str, Any] | None, dict[str, Any] | None], None] = lambda old, new: None
     _past: list[tuple[int, tuple[str, str], dict[str, Any] | None]] = field(default_factory=list)
     _uids: int = 0
+    _late: Callable[[], Any] | None = None
 
     # What the operator asks. A namespace is not modelled: all objects are in one.
 
@@ -182,19 +185,32 @@ class FakeApi:
         self._request(f"DELETE {kind}", lambda: self._delete((kind, name), uid))
 
     def _request(self, what: str, do: Callable[[], Any]) -> Any:
-        number = len(self.requests)
         self.requests.append(what)
-        fault = self.fault.kind if self.fault is not None and self.fault.at == number else None
+        fault = None
+        if self.fault is not None and what.startswith(self.fault.at):
+            fault, self.fault = self.fault.kind, None
         if self.down or fault == "unreachable":
             raise Unavailable(what)
         if fault == "killed before":
             raise Killed(what)
+        if not what.startswith(("GET", "LIST")):
+            self.arrive()
+            if fault == "late":
+                self._late = do
+                raise Unavailable(what)
         done = do()
         if fault == "killed after":
             raise Killed(what)
-        if fault == "answer lost":
+        if fault in ("answer lost", "late"):
             raise Unavailable(what)
         return done
+
+    def arrive(self) -> None:
+        """A request that was under way takes effect, if it still can."""
+        do, self._late = self._late, None
+        if do is not None:
+            with contextlib.suppress(Conflict, Missing):
+                do()
 
     def _as_of_then(self, key: tuple[str, str]) -> dict[str, Any] | None:
         if not self.lag:

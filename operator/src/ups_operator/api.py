@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
+from urllib.request import getproxies_environment
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -117,7 +118,10 @@ class KubernetesApi:
     @classmethod
     async def connect(cls) -> KubernetesApi:
         await config.load_config()
-        return cls(client.ApiClient())
+        settings = client.Configuration.get_default_copy()
+        # With trust_env aiohttp looks for proxies and a .netrc in a thread, twice for every request.
+        settings.client_session_kwargs = {"trust_env": bool(getproxies_environment())}
+        return cls(client.ApiClient(settings))
 
     async def close(self) -> None:
         await self._connection.close()
@@ -151,8 +155,16 @@ class KubernetesApi:
         form = "json-patch" if isinstance(patch, list) else "merge-patch"
         return await self._call("PATCH", url, patch, content_type=f"application/{form}+json")
 
+    async def apply(self, kind: str, manifest: Mapping[str, Any], manager: str) -> dict[str, Any]:
+        """Server-side apply of an object of the whole cluster: what ``manager`` says holds."""
+        url = PATHS[kind].url(None, manifest["metadata"]["name"])
+        query = {"fieldManager": manager, "force": "true"}
+        return await self._call(
+            "PATCH", url, manifest, query=query, content_type="application/apply-patch+yaml"
+        )
+
     async def delete(self, kind: str, namespace: str | None, name: str, uid: str) -> None:
-        # Without a policy the API server's default for a kind holds; for custom resources that is Background.
+
         body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         await self._call("DELETE", PATHS[kind].url(namespace, name), body)
 
@@ -173,10 +185,13 @@ class KubernetesApi:
                 url,
                 query_params=list((query or {}).items()),
                 header_params={"Accept": "application/json", "Content-Type": content_type},
-                body=body,
                 auth_settings=["BearerToken"],
             )
-            response = await self._connection.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
+            # The body goes past param_serialize, which would copy it in search of typed models.
+            method, url, headers, *_ = request
+            response = await self._connection.call_api(
+                method, url, headers, body, _request_timeout=TIMEOUT_SECONDS
+            )
             text = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(f"{method} {url}: {type(error).__name__}: {error}") from error

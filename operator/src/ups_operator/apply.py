@@ -54,7 +54,7 @@ class Reconciler:
         """
         resource = await self._api.get(key.kind, key.namespace, key.name)
         if resource is None:
-            self._hints.forget(key)
+            self._hints.waits(key, None)
             self._metrics.gone(key)
             return None
         decision = decide(await self._read(key, resource), self._installation, self._now())
@@ -99,16 +99,17 @@ class Reconciler:
             {"op": "add", "path": "/status", "value": status},
         ]
         written = await self._api.patch(key.kind, key.namespace, key.name, patch, subresource="status")
-        self._hints.wrote(key, written)
+        self._hints.wrote(written)
         return written
 
     async def _act(self, key: Key, resource: Mapping[str, Any], action: Action) -> None:
         match action:
             case Create(manifest):
                 try:
-                    await self._api.create(manifest["kind"], key.namespace, manifest)
+                    made = await self._api.create(manifest["kind"], key.namespace, manifest)
                 except Refused as error:
                     raise Unmakeable(str(error)) from error
+                self._hints.wrote(made)
             case Stop(seen, reason, step, message):
                 said = {STOP_REASON: reason, STOP_STEP: step, STOP_MESSAGE: message}
                 # The version as a condition: a node that has found a place meanwhile is not stopped for

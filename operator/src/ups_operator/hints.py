@@ -13,17 +13,21 @@ class Hints:
     """Which events are echoes of our own writes, and which runs wait for which Dataset."""
 
     def __init__(self) -> None:
-        self._written: dict[Key, str] = {}
+        self._written: dict[str, str] = {}
         self._waiting: dict[Key, set[Key]] = defaultdict(set)
         self._waits_for: dict[Key, Key] = {}
         self._phases: dict[Key, str | None] = {}
 
-    def wrote(self, key: Key, obj: Mapping[str, Any]) -> None:
-        """We have written this version of it ourselves, after we had looked at the one before."""
-        self._written[key] = obj["metadata"]["resourceVersion"]
+    def wrote(self, obj: Mapping[str, Any]) -> None:
+        """This version of a resource or a Workflow is by our own hand, and was looked at before that."""
+        self._written[obj["metadata"]["uid"]] = obj["metadata"]["resourceVersion"]
 
-    def is_echo(self, key: Key, obj: Mapping[str, Any]) -> bool:
-        return self._written.get(key) == obj["metadata"]["resourceVersion"]
+    def is_echo(self, obj: Mapping[str, Any]) -> bool:
+        """Nothing has happened to it but what we did."""
+        return self._written.get(obj["metadata"]["uid"]) == obj["metadata"]["resourceVersion"]
+
+    def is_gone(self, obj: Mapping[str, Any]) -> None:
+        self._written.pop(obj["metadata"]["uid"], None)
 
     def waits(self, run: Key, dataset: Key | None) -> None:
         """A run waits for a Dataset, or for none any more."""
@@ -37,14 +41,8 @@ class Hints:
             self._waiting[dataset].add(run)
 
     def woken_by(self, dataset: Key, phase: str | None) -> set[Key]:
-        """The runs that wait for a Dataset, where its phase is another than before."""
-        if self._phases.get(dataset, "") == phase:
+        """The runs that wait for a Dataset, where its phase, None if it is gone, is another than before."""
+        if self._phases.get(dataset) == phase:
             return set()
         self._phases[dataset] = phase
         return set(self._waiting.get(dataset, ()))
-
-    def forget(self, key: Key) -> None:
-        """It is gone."""
-        self._written.pop(key, None)
-        self._phases.pop(key, None)
-        self.waits(key, None)

@@ -17,13 +17,33 @@ from typing import Any
 import kopf
 
 from ups_core.api.common import GROUP, VERSION
+from ups_operator.api import ApiError
 from ups_operator.service import Operator
 from ups_workflows.engines.argo import UID
+
+#: An API server that has just started, or Argo's CRDs that are being installed beside us, take their time.
+STARTUP_TRIES, STARTUP_PAUSE_SECONDS = 24, 5
 
 WORKFLOWS = ("argoproj.io", "v1alpha1", "workflows")
 
 
-@kopf.on.startup()
+class NoDifferences(kopf.DiffBaseStorage):
+    """kopf compares an object with what it was when last handled, for kinds of handlers that we have none of.
+
+    Its own storages copy the whole object for that, several times for each event.
+    """
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        raise AssertionError("nothing is kept in annotations")
+
+
+@kopf.on.startup(retries=STARTUP_TRIES)
 async def startup(settings: kopf.OperatorSettings, memo: Any, **_: object) -> None:
     operator: Operator = memo.operator
     settings.posting.enabled = False  # log lines are no Events; ours are written by what they say
@@ -32,10 +52,14 @@ async def startup(settings: kopf.OperatorSettings, memo: Any, **_: object) -> No
     settings.scanning.disabled = True
     # The server selects: others' Workflows never reach us.
     settings.watching.label_selectors[WORKFLOWS] = UID
+    settings.persistence.diffbase_storage = NoDifferences()
     settings.queueing.idle_timeout = 1.0  # of kopf's task for each object, which has nothing to remember
     for name in ("kopf.objects", "kopf.activities"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    await operator.start()
+    try:
+        await operator.start()
+    except ApiError as error:
+        raise kopf.TemporaryError(f"not ready to start: {error}", delay=STARTUP_PAUSE_SECONDS) from error
 
 
 @kopf.on.cleanup()
@@ -50,5 +74,5 @@ async def resource(type: str | None, body: Mapping[str, Any], memo: Any, **_: ob
 
 
 @kopf.on.event(*WORKFLOWS)
-async def workflow(body: Mapping[str, Any], memo: Any, **_: object) -> None:
-    memo.operator.workflow_event(body)
+async def workflow(type: str | None, body: Mapping[str, Any], memo: Any, **_: object) -> None:
+    memo.operator.workflow_event(type, body)

@@ -39,6 +39,13 @@ class Operator:
     async def start(self) -> None:
         """Connect, and begin to work. ApiError where a kind that we need is not served."""
         self._api = await KubernetesApi.connect()
+        try:
+            await self._begin()
+        except BaseException:
+            await self._api.close()
+            raise
+
+    async def _begin(self) -> None:
         self._reconciler = Reconciler(
             self._api, self.installation, lambda: datetime.now(UTC), self.hints, self.metrics
         )
@@ -64,20 +71,26 @@ class Operator:
     def resource_event(self, type_: str | None, resource: Mapping[str, Any]) -> None:
         """A TrainingRun or a Dataset was listed, or has changed."""
         key = key_of(resource)
-        if type_ == "DELETED":
+        deleted = type_ == "DELETED"
+        if deleted:
             self.metrics.gone(key)
+            self.hints.is_gone(resource)
         else:
             self.metrics.seen(key, resource)
         if key.kind == "Dataset":
-            phase = None if type_ == "DELETED" else (resource.get("status") or {}).get("phase")
+            phase = None if deleted else (resource.get("status") or {}).get("phase", "Pending")
             for run in self.hints.woken_by(key, phase):
                 self.queue.add(run)
-        if not self.hints.is_echo(key, resource):
+        if not self.hints.is_echo(resource):
             self.queue.add(key)
 
-    def workflow_event(self, workflow: Mapping[str, Any]) -> None:
+    def workflow_event(self, type_: str | None, workflow: Mapping[str, Any]) -> None:
         """A Workflow of ours was listed, or has changed."""
         meta = workflow["metadata"]
+        if type_ == "DELETED":
+            self.hints.is_gone(workflow)
+        elif self.hints.is_echo(workflow):
+            return  # it was made just now; Argo's first word about it will be news
         kind, name = meta["labels"].get(KIND), meta["labels"].get(NAME)
         if kind in _KINDS and name:
             self.queue.add(Key(_KINDS[kind], meta["namespace"], name))

@@ -12,6 +12,7 @@ rest, whether it is where it should be, and whether another look would change an
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import defaultdict
 from typing import Any
 
@@ -50,10 +51,13 @@ ENDS = {
         ("Pod was terminated in response to imminent node shutdown.", 143),
     ],
 }
-FAULTS = st.none() | st.builds(
+#: What the operator asks of the API server.
+REQUESTS = ["GET TrainingRun", "GET Workflow", "GET Dataset", "PATCH TrainingRun/status"]
+REQUESTS += ["CREATE Workflow", "PATCH Workflow", "DELETE Workflow", "CREATE Event"]
+FAULTS = st.builds(
     Fault,
-    st.sampled_from(["killed before", "killed after", "answer lost", "unreachable"]),
-    st.integers(0, 6),
+    st.sampled_from(["killed before", "killed after", "answer lost", "late", "unreachable"]),
+    st.sampled_from(REQUESTS),
 )
 
 
@@ -128,8 +132,9 @@ class Cluster(RuleBasedStateMachine):
 
     # The operator
 
-    @rule(fault=FAULTS, lag=st.sampled_from([0, 0, 0, 1, 3, 9, 15, 25]))
-    def look(self, fault: Fault | None, lag: int) -> None:
+    @rule(fault=FAULTS, lag=st.sampled_from([0, 0, 0, 1, 3, 9, 15]))
+    def the_operator_looks(self, fault: Fault | None, lag: int) -> None:
+        """Once, with a fault somewhere, at what may be old."""
         self.api.fault, self.api.lag = fault, lag
         try:
             with contextlib.suppress(ApiError):  # its queue would look again
@@ -139,19 +144,24 @@ class Cluster(RuleBasedStateMachine):
         finally:
             self.api.fault, self.api.lag = None, 0
 
-    @rule()
-    def look_twice(self) -> None:
-        for _ in range(2):
-            self.look(None, 0)
+    @rule(looks=st.integers(1, 3))
+    def the_operator_is_well(self, looks: int) -> None:
+        for _ in range(looks):
+            self.the_operator_looks(None, 0)
 
-    @rule()
+    @rule(seconds=st.sampled_from([1, 11, 61, 300]))
+    def time_passes(self, seconds: int) -> None:
+        self.api.arrive()
+        self.cluster.wait(seconds)
+        self.resync()
+
     def resync(self) -> None:
-        resync = Resync(self.api, (), lambda key: None, Health(300), self.cluster.metrics)
-        finished(resync.once())
+        finished(Resync(self.api, (), lambda key: None, Health(300), self.cluster.metrics).once())
 
     @rule(minutes=st.integers(1, 30))
-    def outage(self, minutes: int) -> None:
-        """The API server is away, and Argo with it; the operator tries on."""
+    def the_api_server_is_away(self, minutes: int) -> None:
+        """And Argo with it; the operator tries on."""
+        self.api.arrive()
         before = len(self.cluster.workflows())
         self.api.down = True
         for _ in range(3):
@@ -161,39 +171,33 @@ class Cluster(RuleBasedStateMachine):
         self.api.down = False
         assert len(self.cluster.workflows()) == before
 
-    @rule(seconds=st.sampled_from([1, 11, 61, 300]))
-    def time_passes(self, seconds: int) -> None:
-        self.cluster.wait(seconds)
-
     # Argo, and what it sees
 
     @precondition(lambda self: self.live())
-    @rule(pending=st.booleans())
-    def argo_takes_it_up(self, pending: bool) -> None:
-        node = a_node("train-operator", "Pending" if pending else "Running", started=self.cluster.time)
-        self.cluster.argo(self.live()[0]["metadata"]["name"], "Running", node)
-
-    @precondition(lambda self: self.live())
-    @rule(end=st.sampled_from([*ENDS, "success", "unpublished"]), which=st.integers(0, 2))
-    def it_ends(self, end: str, which: int) -> None:
+    @rule(
+        end=st.sampled_from(["waits", "runs", *ENDS, "success", "unpublished", "stops"]),
+        which=st.integers(0, 2),
+    )
+    def argo_works(self, end: str, which: int) -> None:
         workflow, now = self.live()[0], self.cluster.time
         name = workflow["metadata"]["name"]
-        if end in ("success", "unpublished"):
-            node = a_node(
-                "publish", "Succeeded", result=PUBLISHED_RUN if end == "success" else {}, started=now
-            )
-            self.cluster.argo(name, "Succeeded", node)
+        if end == "stops":
+            self.it_stops()
+        elif end in ("waits", "runs"):
+            phase = "Pending" if end == "waits" else "Running"
+            self.cluster.argo(name, "Running", a_node("train-operator", phase, started=now))
+        elif end in ("success", "unpublished"):
+            result = PUBLISHED_RUN if end == "success" else {}
+            self.cluster.argo(name, "Succeeded", a_node("publish", "Succeeded", result=result, started=now))
             self.truth[name].add("success" if end == "success" else "again")
-            return
-        message, code = ENDS[end][which % len(ENDS[end])]
-        node = a_node("train-operator", "Failed", message, exit_code=code, started=now, finished=now)
-        self.cluster.argo(name, "Failed", node)
-        self.truth[name].add(end)
-        if workflow["spec"].get("shutdown"):
-            self.stopped(workflow)
+        else:
+            message, code = ENDS[end][which % len(ENDS[end])]
+            node = a_node("train-operator", "Failed", message, exit_code=code, started=now, finished=now)
+            self.cluster.argo(name, "Failed", node)
+            self.truth[name].add(end)
+            if workflow["spec"].get("shutdown"):
+                self.stopped(workflow)
 
-    @precondition(lambda self: any(w["spec"].get("shutdown") for w in self.live()))
-    @rule()
     def it_stops(self) -> None:
         """Argo ends at once what is shut down; its pods go on for their grace."""
         for workflow in self.live():
@@ -211,39 +215,36 @@ class Cluster(RuleBasedStateMachine):
 
     # People
 
-    @rule(suspend=st.booleans())
-    def suspend_or_resume(self, suspend: bool) -> None:
-        self.api.change("TrainingRun", "run", lambda run: run["spec"].update(suspend=suspend))
-
-    @rule()
-    def restart(self) -> None:
-        count = self.run["spec"]["restart"] + 1
-        self.api.change("TrainingRun", "run", lambda run: run["spec"].update(restart=count))
-
-    @precondition(lambda self: self.cluster.workflows())
-    @rule()
-    def somebody_deletes_the_workflow(self) -> None:
-        name = self.cluster.workflows()[-1]["metadata"]["name"]
-        self.api.remove("Workflow", name)
-        self.truth[name].add("lost")
-
-    @precondition(lambda self: self.live())
-    @rule()
-    def somebody_terminates_the_workflow(self) -> None:
-        name = self.live()[0]["metadata"]["name"]
-        self.api.change("Workflow", name, lambda workflow: workflow["spec"].update(shutdown="Stop"))
-
-    @rule()
-    def the_dataset_comes_or_goes(self) -> None:
-        if ("Dataset", "data") in self.api.objects:
-            self.api.remove("Dataset", "data")
-        else:
-            self.cluster.put(a_ready_dataset())
+    @rule(
+        what=st.sampled_from(["suspend", "resume", "restart", "delete workflow", "argo stop", "dataset"]),
+        then=st.booleans(),
+    )
+    def somebody_does(self, what: str, then: bool) -> None:
+        """And often the operator hears of it at once."""
+        if what in ("suspend", "resume"):
+            self.api.change("TrainingRun", "run", lambda run: run["spec"].update(suspend=what == "suspend"))
+        elif what == "restart":
+            count = self.run["spec"]["restart"] + 1
+            self.api.change("TrainingRun", "run", lambda run: run["spec"].update(restart=count))
+        elif what == "dataset":
+            if ("Dataset", "data") in self.api.objects:
+                self.api.remove("Dataset", "data")
+            else:
+                self.cluster.put(a_ready_dataset())
+        elif what == "delete workflow" and self.cluster.workflows():
+            name = self.cluster.workflows()[-1]["metadata"]["name"]
+            self.api.remove("Workflow", name)
+            self.truth[name].add("lost")
+        elif what == "argo stop" and self.live():
+            name = self.live()[0]["metadata"]["name"]
+            self.api.change("Workflow", name, lambda workflow: workflow["spec"].update(shutdown="Stop"))
+        if then:
+            self.the_operator_looks(None, 0)
 
     # At rest
 
-    @rule()
     def everything_comes_to_rest(self) -> None:
+        self.api.arrive()
         for _ in range(40):
             before = self.api.version
             again = self.cluster.look("TrainingRun", "run")
@@ -296,4 +297,6 @@ class Cluster(RuleBasedStateMachine):
 
 
 TestTheOperator = Cluster.TestCase
-TestTheOperator.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+#: A soak takes its time.
+EXAMPLES = 3000 if os.environ.get("UPS_SOAK") == "1" else 80
+TestTheOperator.settings = settings(max_examples=EXAMPLES, stateful_step_count=50, deadline=None)

@@ -24,7 +24,7 @@ from ups_operator.reclaim import FINALIZER, RECLAIM_SECONDS
 from ups_workflows.engines import argo
 
 Run = "TrainingRun"
-NOTHING = {"name": "gpu", "namespace": None}
+PINNED = {"family": "burgers1d", "converted": "objects/convert/k", "validated": "objects/validate/k"}
 
 
 @pytest.fixture
@@ -96,11 +96,7 @@ def test_a_ready_dataset_begins_the_first_attempt(cluster):
     cluster.look(Run, "run")
     status = cluster.status(Run, "run")
     assert (status["attempt"], status["workflow"]) == (1, {"name": "tr-run-1"})
-    assert status["dataset"] == {
-        "family": "burgers1d",
-        "converted": "objects/convert/k",
-        "validated": "objects/validate/k",
-    }
+    assert status["dataset"] == PINNED
     assert cluster.api.requests[-3:] == ["PATCH TrainingRun/status", "CREATE Workflow", "CREATE Event"]
     cluster.settle(Run, "run")
     assert cluster.status(Run, "run")["workflow"]["uid"] == cluster.workflows()[0]["metadata"]["uid"]
@@ -411,6 +407,24 @@ def test_a_workflow_that_came_late_is_stopped_while_its_run_is_suspended(cluster
     spec(cluster, suspend=False)
     cluster.settle(Run, "run")
     assert cluster.status(Run, "run")["attempt"] == 2
+
+
+def test_a_workflow_that_came_late_is_stopped_when_its_run_has_ended(cluster):
+    cluster.put(a_run(computeClass="gone"))
+    begun = {"attempt": 1, "workflow": {"name": "tr-run-1"}, "dataset": PINNED}
+    cluster.api.change(Run, "run", lambda run: run.update(status=begun))
+    cluster.settle(Run, "run")
+    assert cluster.status(Run, "run")["phase"] == "Failed"
+    cluster.put(
+        {"kind": "Workflow", "metadata": {"name": "tr-run-1", "labels": {argo.UID: "u2"}}, "spec": {}}
+    )
+    spec(cluster, restart=1)
+    assert cluster.workflows()[0]["spec"]["shutdown"] == "Terminate"
+    assert cluster.status(Run, "run")["phase"] == "Failed"
+    cluster.argo("tr-run-1", "Failed")
+    cluster.look(Run, "run")
+    status = cluster.status(Run, "run")
+    assert (status["attempt"], status["phase"], status["observedRestart"]) == (2, "Pending", 1)
 
 
 def test_a_restart_forgets_failures_and_keeps_attempts(cluster):

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from ups_core.errors import InvalidSpec
 from ups_operator import crds
-from ups_operator.api import PATHS, Conflict
+from ups_operator.api import PATHS
 from ups_operator.draft import Key
 from ups_operator.hints import Hints
 from ups_operator.observe import NodesOffloaded, observe
@@ -145,24 +145,17 @@ def test_the_server_tells_metrics_and_health():
         server.server_close()
 
 
-def test_crds_are_created_or_given_our_spec():
+def test_crds_are_applied_as_helm_would():
+    applied = []
+
     class Api:
-        def __init__(self) -> None:
-            self.there, self.patched = {"datasets.ups.dev"}, {}
+        async def apply(self, kind, manifest, manager):
+            applied.append((manifest["metadata"]["name"], manager))
 
-        async def create(self, kind, namespace, manifest):
-            if manifest["metadata"]["name"] in self.there:
-                raise Conflict
-            self.there.add(manifest["metadata"]["name"])
-
-        async def patch(self, kind, namespace, name, patch, **_):
-            self.patched[name] = patch
-
-    api = Api()
-    finished(crds.update(api))
-    assert api.there == {"datasets.ups.dev", "trainingruns.ups.dev", "computeclasses.ups.dev"}
-    assert list(api.patched) == ["datasets.ups.dev"]
-    assert api.patched["datasets.ups.dev"]["spec"]["names"]["kind"] == "Dataset"
+    finished(crds.update(Api()))
+    assert sorted(applied) == [
+        (f"{name}.ups.dev", "helm") for name in ("computeclasses", "datasets", "trainingruns")
+    ]
 
 
 def test_paths_are_the_api_servers():
