@@ -14,12 +14,9 @@ from typing import get_args
 
 from ups_core.api.common import Reason
 from ups_core.errors import InvalidSpec, Preempted, StorageUnavailable
+from ups_core.steps.stopping import ASKED_TO_STOP
 from ups_operator.observe import Node, Observed
 from ups_workflows.outcome import Failure, failure_of
-
-#: Ours: what a step writes as its termination message when it hears SIGTERM. A container killed by SIGKILL
-#: later (137) says by it that it was asked first, so that its pod was deleted and did not break.
-ASKED_TO_STOP = "stopped by SIGTERM"
 
 #: Argo stopped the node because the whole Workflow was shut down: by us, or with `argo stop`.
 SHUTDOWN = re.compile(r"^(workflow shutdown with strategy|Stopped with strategy)")
@@ -59,7 +56,7 @@ PREEMPTED = re.compile(
             r"Node didn't have enough (resource|capacity)",
             r"Predicate \S+ failed",
             r"Allocate failed due to",  # device plugin: the accelerator is gone or not healthy yet
-            ASKED_TO_STOP,
+            ASKED_TO_STOP,  # a step of ours, killed while it was still saving
         )
     )
 )

@@ -9,7 +9,8 @@ import pytest
 from operator_fakes import INSTALLATION, a_node, a_run, with_status
 
 from ups_core.api.cluster import from_cluster
-from ups_operator.classify import ASKED_TO_STOP, cause
+from ups_core.steps.stopping import ASKED_TO_STOP
+from ups_operator.classify import cause
 from ups_operator.observe import DEADLINE_LIMIT, Observed, observe
 from ups_workflows.engines import argo
 from ups_workflows.plan import RegisteredDataset, plan

@@ -8,11 +8,11 @@ import pytest
 
 from ups_core.api import Dataset
 from ups_core.errors import StageFailed
-from ups_operator.selftest import DATASET, gone, ready, standing
+from ups_operator.selftest import a_dataset, gone, ready, standing
 
 
 def test_its_dataset_is_a_valid_one():
-    assert Dataset.model_validate(DATASET).spec.reclaim_policy == "Delete"
+    assert Dataset.model_validate(a_dataset(seed=1700000000)).spec.reclaim_policy == "Delete"
 
 
 @pytest.mark.parametrize(

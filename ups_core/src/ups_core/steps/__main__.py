@@ -17,7 +17,7 @@ from typing import Any
 
 from ups_core.cores import available_cores
 from ups_core.errors import InvalidSpec, Preempted, UpsError
-from ups_core.steps import STEPS
+from ups_core.steps import STEPS, stopping
 from ups_core.steps.context import PLAN, StepContext, StepSpec
 from ups_core.steps.provenance import Clock
 from ups_core.steps.reporting import Reporter
@@ -161,7 +161,8 @@ def _result(published: Any, result: dict[str, Any]) -> dict[str, Any]:
 def _on_sigterm(signum: int, frame: object) -> None:
     # Steps that have something to save take the signal over; for the rest, leaving is safe:
     # nothing is published before it is complete.
-    raise Preempted("stopped by SIGTERM")
+    stopping.heard()
+    raise Preempted(stopping.ASKED_TO_STOP)
 
 
 def _stop_with_parent() -> None:

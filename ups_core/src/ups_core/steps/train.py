@@ -26,6 +26,7 @@ from ups_core.data.families import family
 from ups_core.errors import InvalidSpec
 from ups_core.evaluate.metrics import mean_defined, nrmse
 from ups_core.models.problem import Problem
+from ups_core.steps import stopping
 from ups_core.steps.context import StepContext
 from ups_core.train import published
 from ups_core.train.checkpoint import Checkpoints
@@ -149,7 +150,12 @@ def on_sigterm() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield told.is_set
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
+
+    def hear(*_: object) -> None:
+        stopping.heard()
+        told.set()
+
+    before = signal.signal(signal.SIGTERM, hear)
     try:
         yield told.is_set
     finally:
