@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def values(cluster_s3: S3Server) -> Manifest:
         "runNamespaces": [RUNS],
         "createRunNamespaces": True,
         "artifacts": {
-            "store": cluster_s3.make_bucket("chart"),
+            "store": cluster_s3.make_bucket(f"chart-{os.urandom(4).hex()}"),
             "endpoint": cluster_s3.endpoint,
             "region": "us-east-1",
             "secretRef": {"name": "storage"},
@@ -71,6 +72,8 @@ def release(own_cluster: Cluster, cluster_s3: S3Server, values: Manifest) -> Ite
     literals = [f"--from-literal={name}={value}" for name, value in keys.items()]
     own_cluster.kubectl("-n", RUNS, "create", "secret", "generic", "storage", *literals)
     yield own_cluster
+    # A Dataset that is to be taken out of the registry waits for an operator that does it.
+    own_cluster.kubectl("delete", "dataset", "--all", "-n", RUNS, "--timeout=60s")
     helm("uninstall", RELEASE, "--namespace", SYSTEM, *WAIT, kubeconfig=own_cluster.kubeconfig)
     own_cluster.kubectl("delete", "namespace", SYSTEM, RUNS, "--wait=false")
 
@@ -86,11 +89,14 @@ def test_its_own_test_passes_and_uses_every_right_it_has(release: Cluster):
     said = run("test", RELEASE, "--logs", "--timeout=5m")
     assert "Dataset ups-selftest is Ready" in said
     assert not release.get("datasets", "-n", RUNS)["items"]
-    # What the test and the upgrade hook may do is what they did.
+    # What the test and the hook may do is what they did; but that no definition was yet to be made.
     hooks = list(yaml.safe_load_all(run("get", "hooks", RELEASE)))
-    for account in ("chart-selftest", "chart-crds"):
+    creating = [
+        rbac.Access(rbac.ANY, "apiextensions.k8s.io", "customresourcedefinitions", rbac.ANY, "create")
+    ]
+    for account, unused in (("chart-selftest", []), ("chart-crds", creating)):
         difference = rbac.compare(hooks, life.audit_events(), f"system:serviceaccount:{SYSTEM}:{account}")
-        assert difference == rbac.Difference([], [])
+        assert difference == rbac.Difference(unused, [])
 
 
 def test_an_upgrade_brings_definitions_and_operator_up_to_date(release: Cluster, values: Manifest):

@@ -21,19 +21,22 @@ from ups_core.errors import StageFailed
 NAME = "ups-selftest"
 POLL_SECONDS = 1
 
-#: Four trajectories of Burgers' equation, seconds of work. Deleting it removes its registry entry too.
-DATASET: dict[str, Any] = {
-    "apiVersion": f"{GROUP}/{VERSION}",
-    "kind": "Dataset",
-    "metadata": {"name": NAME},
-    "spec": {
-        "family": "burgers1d",
-        "source": {"simulate": {"samples": 4, "params": {"nu": 0.05, "points": 128, "frames": 11}}},
-        "convert": {"stride": {"x": 4}},
-        "splits": {"train": 2, "val": 1, "test": 1},
-        "reclaimPolicy": "Delete",
-    },
-}
+
+def a_dataset(seed: int) -> dict[str, Any]:
+    """Four trajectories of Burgers' equation, seconds of work; of another seed none of it is cached."""
+    params = {"nu": 0.05, "points": 128, "frames": 11}
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "Dataset",
+        "metadata": {"name": NAME},
+        "spec": {
+            "family": "burgers1d",
+            "source": {"simulate": {"samples": 4, "params": params, "seed": seed}},
+            "convert": {"stride": {"x": 4}},
+            "splits": {"train": 2, "val": 1, "test": 1},
+            "reclaimPolicy": "Delete",  # its registry entry goes with it
+        },
+    }
 
 
 def selftest(namespace: str, timeout: float) -> None:
@@ -60,7 +63,7 @@ def selftest(namespace: str, timeout: float) -> None:
 
     datasets.delete()  # what an earlier test left behind would be Ready already
     wait(gone, "gone")
-    datasets.create()
+    datasets.create(a_dataset(seed=int(time.time())))
     wait(ready, "Ready")
     sys.stdout.write(f"Dataset {NAME} is Ready, {time.monotonic() - begin:.0f} s\n")
     datasets.delete()
@@ -89,14 +92,17 @@ def ready(dataset: dict[str, Any] | None) -> bool:
 
 
 def standing(dataset: dict[str, Any] | None) -> str:
-    """One line on how far the Dataset came: its phase, and what its conditions say."""
+    """One line on how far the Dataset came: its phase, its conditions, and what they say."""
     if dataset is None:
         return "nothing"
     if "status" not in dataset:
         return "no status: the operator has not seen it"
     status = dataset["status"]
-    said = [f"{c['type']}: {c['message']}" for c in status.get("conditions", []) if c.get("message")]
-    return "; ".join([f"phase {status.get('phase')}", *said])
+    conditions = [
+        f"{each['type']} {each['status']}" + (f", {each['message']}" if each.get("message") else "")
+        for each in status.get("conditions", [])
+    ]
+    return "; ".join([f"phase {status.get('phase')}", *conditions])
 
 
 class Datasets:
@@ -114,9 +120,9 @@ class Datasets:
                 return None
             raise
 
-    def create(self) -> None:
+    def create(self, dataset: dict[str, Any]) -> None:
         """Create it."""
-        self._api.create_namespaced_custom_object(*self._path, DATASET)
+        self._api.create_namespaced_custom_object(*self._path, dataset)
 
     def delete(self) -> None:
         """Delete it, if it is there."""

@@ -26,12 +26,15 @@ def test_its_dataset_is_a_valid_one():
             {
                 "status": {
                     "phase": "Pending",
-                    "conditions": [{"type": "Fetched"}, {"type": "Ready", "message": "no node fits"}],
+                    "conditions": [
+                        {"type": "Fetched", "status": "True"},
+                        {"type": "Ready", "status": "False", "message": "no node fits"},
+                    ],
                 }
             },
             False,
             False,
-            "phase Pending; Ready: no node fits",
+            "phase Pending; Fetched True; Ready False, no node fits",
         ),
     ],
 )
