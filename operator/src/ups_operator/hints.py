@@ -44,5 +44,8 @@ class Hints:
         """The runs that wait for a Dataset, where its phase, None if it is gone, is another than before."""
         if self._phases.get(dataset) == phase:
             return set()
-        self._phases[dataset] = phase
+        if phase is None:
+            del self._phases[dataset]
+        else:
+            self._phases[dataset] = phase
         return set(self._waiting.get(dataset, ()))

@@ -24,6 +24,10 @@ from ups_workflows.engines.argo import UID
 #: An API server that has just started, or Argo's CRDs that are being installed beside us, take their time.
 STARTUP_TRIES, STARTUP_PAUSE_SECONDS = 24, 5
 
+#: Pauses of kopf's watches while the API server is away: for an hour. Its default ends the process after a
+#: minute and a half, and a process that is ended again and again is started ever later by the kubelet.
+OUTAGE_BACKOFFS = (1, 1, 2, 3, 5, 8, 13, *[15] * 240)
+
 WORKFLOWS = ("argoproj.io", "v1alpha1", "workflows")
 
 
@@ -53,6 +57,7 @@ async def startup(settings: kopf.OperatorSettings, memo: Any, **_: object) -> No
     # The server selects: others' Workflows never reach us.
     settings.watching.label_selectors[WORKFLOWS] = UID
     settings.persistence.diffbase_storage = NoDifferences()
+    settings.networking.error_backoffs = OUTAGE_BACKOFFS
     settings.queueing.idle_timeout = 1.0  # of kopf's task for each object, which has nothing to remember
     for name in ("kopf.objects", "kopf.activities"):
         logging.getLogger(name).setLevel(logging.WARNING)

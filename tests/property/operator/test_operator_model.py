@@ -271,6 +271,7 @@ class Cluster(RuleBasedStateMachine):
         self.is_where_it_should_be()
         version = self.api.version
         self.cluster.restart_operator()
+        self.cluster.wait(5)
         self.cluster.look("TrainingRun", "run")
         assert self.api.version == version, "another look has changed something"
 

@@ -409,6 +409,19 @@ def test_a_workflow_that_came_late_is_stopped_while_its_run_is_suspended(cluster
     assert cluster.status(Run, "run")["attempt"] == 2
 
 
+def test_a_workflow_that_came_late_is_the_one_that_a_resumed_run_goes_on_with(cluster):
+    cluster.put(a_run())
+    cluster.look(Run, "run")
+    late = cluster.workflows()[0]
+    cluster.api.remove("Workflow", "tr-run-1")
+    spec(cluster, suspend=True)
+    cluster.put(late)
+    spec(cluster, suspend=False)
+    cluster.settle(Run, "run")
+    assert [w["metadata"]["name"] for w in cluster.workflows()] == ["tr-run-1"]
+    assert (cluster.status(Run, "run")["attempt"], cluster.status(Run, "run")["failures"]) == (1, 0)
+
+
 def test_a_workflow_that_came_late_is_stopped_when_its_run_has_ended(cluster):
     cluster.put(a_run(computeClass="gone"))
     begun = {"attempt": 1, "workflow": {"name": "tr-run-1"}, "dataset": PINNED}
