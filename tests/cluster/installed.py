@@ -139,6 +139,7 @@ class Installed:
         return None
 
     def workflow_steps(self, workflow: str) -> dict[str, str]:
-        """Each step of a Workflow with the phase it has there."""
+        """Each step that a Workflow has come to, with its phase there; omitted is what it never came to."""
         nodes = self.get("workflow", workflow)["status"]["nodes"].values()
-        return {node["displayName"]: node["phase"] for node in nodes if node["type"] in ("Pod", "Skipped")}
+        steps = {node["displayName"]: node["phase"] for node in nodes if node["type"] in ("Pod", "Skipped")}
+        return {step: phase for step, phase in steps.items() if phase != "Omitted"}
