@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def finished(ups: Installed, tiny: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def long_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
     """A run of half a minute, and what it comes to when nothing disturbs it."""
-    steps = {"config": {"architecture": {"name": "conv", "width": 16}, "steps": 1500, "validations": 5}}
+    steps = {"config": {"architecture": {"name": "conv", "width": 16}, "steps": 3000, "validations": 5}}
     run = a_run("disturbed", steps)
     folder = tmp_path_factory.mktemp("undisturbed")
     file = folder / "run.yaml"
@@ -133,20 +132,22 @@ def test_preempted_and_drained_it_comes_to_the_same_bytes(
     assert published(status)["train-operator"] == published(undisturbed)["train-operator"]
     resumed = list(RunRecord(ups.store, next(record_paths(ups, "tr", "disturbed"))).rows("events"))
     assert len([row for row in resumed if (row["step"], row["event"]) == ("train-operator", "started")]) == 4
+    assert "step" in next(row["message"] for row in resumed if row["event"] == "stopped")
 
 
 def wait_for_training(ups: Installed, name: str) -> str:
-    """The pod that trains, after it has saved a checkpoint of its own."""
-    pod = ""
-
-    def trains() -> bool:
-        nonlocal pod
-        pod = ups.training_pod(name) or ""
-        return bool(pod)
-
-    ups.until(trains, lambda: f"no pod trains {name}")
-    time.sleep(6)  # torch is loaded and a checkpoint, of which there is one a second, is saved
+    """The pod that trains, once it has saved a checkpoint later than those that are there."""
+    before = last_checkpoint(ups, name)
+    ups.until(lambda: last_checkpoint(ups, name) > before, lambda: f"{name} saves no checkpoint")
+    pod = ups.training_pod(name)
+    assert pod is not None, "it was done before it could be disturbed"
     return pod
+
+
+def last_checkpoint(ups: Installed, name: str) -> int:
+    """The step of a run's newest checkpoint; 0 where there is none."""
+    paths = (entry.path for entry in ups.store.list(f"runs/{ups.namespace}/tr/{name}"))
+    return max((int(path.split("/")[-2]) for path in paths if path.endswith("/checkpoint.json")), default=0)
 
 
 def test_out_of_memory_is_told_and_with_leave_more_is_given(ups: Installed, tiny: dict[str, Any]):
