@@ -160,6 +160,7 @@ def test_a_run_namespace_that_nobody_watches_is_refused():
 
 def test_what_each_run_namespace_gets():
     manifests = render(CASES["several run namespaces"])
+    installation = named(manifests, "ConfigMap", "ups-installation", NAMESPACE)["data"]
     for name in ("a", "b", "c"):
         namespace = named(manifests, "Namespace", name)["metadata"]
         assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -171,6 +172,11 @@ def test_what_each_run_namespace_gets():
             {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]}
         ]
         assert named(manifests, "NetworkPolicy", "ups-steps", name)
+        assert named(manifests, "ConfigMap", "ups-installation", name)["data"] == installation
+
+
+def test_runs_may_live_where_the_operator_does():
+    assert named(render({"runNamespaces": [NAMESPACE]}), "ConfigMap", "ups-installation", NAMESPACE)
 
 
 def test_namespaces_of_others_are_not_created():
@@ -190,7 +196,7 @@ def test_the_installation_reads_what_the_values_say():
 
 
 def installation(manifests: list[Manifest]) -> Installation:
-    text = named(manifests, "ConfigMap", "ups-installation")["data"]["installation.yaml"]
+    text = named(manifests, "ConfigMap", "ups-installation", NAMESPACE)["data"]["installation.yaml"]
     return Installation.model_validate(yaml.safe_load(text))
 
 

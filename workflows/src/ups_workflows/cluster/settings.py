@@ -11,17 +11,21 @@ from ups_core.errors import CredentialsInvalid, InvalidSpec
 from ups_workflows.cluster.client import Cluster
 from ups_workflows.installation import Installation
 
-#: The ConfigMap that the chart writes into its own namespace, and its key.
+#: The ConfigMap that the chart writes into each namespace of runs and its own, and its key.
 CONFIG_MAP, CONFIG_KEY = "ups-installation", "installation.yaml"
 
 
 def installation(cluster: Cluster) -> Installation:
     """The settings, where they are and may be read; else those of a bare installation."""
-    try:
-        found = cluster.items("/api/v1/configmaps", fieldSelector=f"metadata.name={CONFIG_MAP}")
-    except CredentialsInvalid:
-        return Installation()
-    return settings(found[0]["data"][CONFIG_KEY]) if found else Installation()
+    # Most users may read their own namespace alone; an administrator's may be one without runs.
+    for path in (f"/api/v1/namespaces/{cluster.namespace}/configmaps", "/api/v1/configmaps"):
+        try:
+            found = cluster.items(path, fieldSelector=f"metadata.name={CONFIG_MAP}")
+        except CredentialsInvalid:
+            continue
+        if found:
+            return settings(found[0]["data"][CONFIG_KEY])
+    return Installation()
 
 
 def reach(endpoint: str | None, region: str | None) -> None:
