@@ -6,15 +6,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import S3Bucket
 
 from ups_core.errors import InvalidSpec
 from ups_core.store import RunRecord, open_store
 from ups_workflows.cli.checks import PROBES, storage
 from ups_workflows.cli.rows import followed, sorted_lines
 from ups_workflows.cli.runs import open_runs
+
+if TYPE_CHECKING:
+    from conftest import S3Bucket  # at run time some other folder's conftest may have that name
 
 ALL = ["identity", "list", "write", "conditional write", "read", "delete"]
 
