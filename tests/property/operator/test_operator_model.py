@@ -209,6 +209,8 @@ class Cluster(RuleBasedStateMachine):
             result = PUBLISHED_RUN if how == "success" else {}
             self.cluster.argo(name, "Succeeded", a_node("publish", "Succeeded", result=result, started=now))
             self.truth[name].add("success" if how == "success" else "again")
+            if workflow["spec"].get("shutdown"):
+                self.stopped(workflow)
         else:
             message, code = ENDS[how][which % len(ENDS[how])]
             node = a_node("train-operator", "Failed", message, exit_code=code, started=now, finished=now)
