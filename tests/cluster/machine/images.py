@@ -19,7 +19,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +43,9 @@ FOLDER = CACHE / "images"
 LAYOUT = FOLDER / "layout"
 #: So many, for whoever still reads one while another is made. They differ by kilobytes.
 KEPT = 8
+#: buildah's images, and what of its state must not survive a reboot; one for each cache folder.
+_STORAGE = FOLDER / "storage"
+_RUN_ROOT = Path("/run") / f"ups-images-{hashlib.sha256(str(FOLDER).encode()).hexdigest()[:8]}"
 _CERTIFICATES = Path("/etc/ssl/certs")
 _UV = ROOT / ".uv" / "bin" / "uv"
 _REF_NAME = "org.opencontainers.image.ref.name"
@@ -145,9 +148,12 @@ def _build(name: str, *options: str) -> None:
 
 
 def buildah(*arguments: str | Path, stdin: str | None = None) -> str:
-    """What buildah prints, with the images of this folder in place of the machine's."""
-    roots = ["--storage-driver=overlay", f"--root={FOLDER / 'storage'}", f"--runroot={_RUN_ROOT}"]
-    return _run("buildah", *roots, *arguments, stdin=stdin)
+    """What buildah prints, with the images of this folder in place of the machine's.
+
+    It leaves image after image mounted, hence mounts of its own, which end with it.
+    """
+    roots = ["--storage-driver=overlay", f"--root={_STORAGE}", f"--runroot={_RUN_ROOT}"]
+    return _run("unshare", "--mount", "buildah", *roots, *arguments, stdin=stdin)
 
 
 def _tag(name: str) -> str:
@@ -157,8 +163,10 @@ def _tag(name: str) -> str:
 
 def _put(name: str, key: str) -> None:
     """Write an image into the layout in place of the one before, without layers that are there already."""
-    storage = f"[overlay@{FOLDER / 'storage'}+{_RUN_ROOT}]"
+    storage = f"[overlay@{_STORAGE}+{_RUN_ROOT}]"
     _run(
+        "unshare",
+        "--mount",
         "skopeo",
         "copy",
         "--quiet",
@@ -215,8 +223,9 @@ def _import(image: Image) -> None:
     ) as ctr:
         assert ctr.stdin is not None
         assert ctr.stdout is not None
-        _write_archive(image, ctr.stdin, [each for each in image.blobs if each not in there])
-        ctr.stdin.close()
+        with suppress(BrokenPipeError):  # it ended early, and said why
+            _write_archive(image, ctr.stdin, [each for each in image.blobs if each not in there])
+            ctr.stdin.close()
         said = ctr.stdout.read().decode()
     if ctr.returncode or containers.images().get(image.reference) != image.digest:
         raise UpsError("an image was not imported", where=image.reference, found=said)
@@ -236,7 +245,7 @@ def _remove_outdated(image: Image) -> None:
 
 def _write_archive(image: Image, to: IO[bytes], blobs: Sequence[str]) -> None:
     """An ``oci-archive`` of one image that holds only some of its blobs."""
-    [entry] = [entry for entry in _index() if entry["digest"] == image.digest]
+    entry = next(entry for entry in _index() if entry["digest"] == image.digest)
     index = {"schemaVersion": 2, "manifests": [{**entry, "annotations": {_REF_NAME: image.reference}}]}
     with tarfile.open(fileobj=to, mode="w|") as tar:
         for name, text in (("oci-layout", {"imageLayoutVersion": "1.0.0"}), ("index.json", index)):
@@ -270,7 +279,7 @@ def _base() -> str:
             for leftover in ("var/cache/apt", "var/lib/apt/lists", "var/log"):
                 shutil.rmtree(Path(tree, leftover))
                 Path(tree, leftover).mkdir()
-            buildah("build", f"--tag={_base_name()}", "--file=-", tree, stdin=_ALL)
+            buildah("build", f"--tag={_base_name()}", "--file=-", tree, stdin="FROM scratch\nCOPY . /\n")
     return _base_name()
 
 
@@ -301,17 +310,12 @@ def _exists(name: str) -> bool:
     return bool(buildah("images", "--quiet", "--filter", f"reference={name}").strip())
 
 
-_ALL = "FROM scratch\nCOPY . /\n"
-#: What of buildah's state must not survive a reboot; one for each cache folder.
-_RUN_ROOT = Path("/run") / f"ups-images-{hashlib.sha256(str(FOLDER).encode()).hexdigest()[:8]}"
-
-
 def _run(*command: str | Path, stdin: str | None = None) -> str:
     """What a command prints; it steps aside for whatever else the machine does."""
     line = ["nice", *map(str, command)]
     done = subprocess.run(line, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UpsError(f"{command[0]} failed", where=" ".join(line), found=done.stderr[-2000:])
+        raise UpsError("a command failed", where=" ".join(line), found=done.stderr[-2000:])
     return done.stdout
 
 
