@@ -1,4 +1,4 @@
-"""A terminal's text as a picture: ``kubectl get tr,dset | python docs/pictures/terminal.py TITLE > FILE.svg``."""
+"""A terminal's text as a picture: ``kubectl get tr | python docs/pictures/terminal.py TITLE > FILE.svg``."""
 
 from __future__ import annotations
 
