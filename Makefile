@@ -61,8 +61,8 @@ test-cluster: install ## Run the tests that need a cluster (KUBE_CONTEXT=NAME: i
 .PHONY: images
 images: ## Build the container images (BUILDER=docker, TORCH=cpu, TAG=...)
 	for image in operator data torch laptop; do \
-	    $(BUILDER) build -f images/Containerfile --target $$image --build-arg TORCH=$(TORCH) -t ups-$$image:$(TAG) . \
-	    || exit 1; \
+	    $(BUILDER) build -f images/Containerfile --target $$image -t ups-$$image:$(TAG) --build-arg TORCH=$(TORCH) \
+	        --build-arg REVISION=$$(git rev-parse HEAD) . || exit 1; \
 	done
 
 .PHONY: lint
