@@ -208,9 +208,7 @@ def test_a_suspended_run_stops_with_its_checkpoint_and_resumes(
     patch(ups, "paused", {"suspend": True})
     status = ups.status("trainingrun", "paused", lambda s: s.get("phase") == "Suspended")
     assert (status["failures"], status["preemptions"]) == (0, 0)
-    ups.until(
-        lambda: not ups.items("pods", "--selector=ups.dev/name=paused,ups.dev/step=train-operator"), ups.state
-    )
+    ups.until(lambda: ups.training_pod("paused") is None, ups.state)
     patch(ups, "paused", {"suspend": False})
     status = ups.ended("trainingrun", "paused")
     assert (status["phase"], status["attempt"], status["failures"]) == ("Succeeded", 2, 0)

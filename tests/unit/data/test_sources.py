@@ -119,7 +119,7 @@ def test_names_from_s3_that_no_store_can_hold(monkeypatch):
         def list(self, prefix: str) -> list[Entry]:
             return [Entry(f"{prefix}/Nu#1.hdf5", 1, 0.0), Entry(f"{prefix}/.old#1.hdf5", 1, 0.0)]
 
-    monkeypatch.setattr(sources, "open_store", lambda uri: Bucket())
+    monkeypatch.setattr(sources, "open_store", lambda uri, *, prefix: Bucket())
     with pytest.raises(InvalidSpec, match=r"'Nu#1\.hdf5'"):
         locate({"uri": "s3://bucket/raw", "family": "burgers1d"})
 
