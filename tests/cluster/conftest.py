@@ -13,6 +13,11 @@ from machine import cluster as life
 from s3_server import S3Server
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The chart's tests come first: they install a release and remove it, and only one may be there."""
+    items.sort(key=lambda item: item.path.name != "test_chart.py")
+
+
 @pytest.fixture(scope="session")
 def own_cluster() -> Iterator[client.Cluster]:
     """A cluster that these tests made, in which they may stop and break things.

@@ -16,7 +16,7 @@ from machine import cluster as life
 from machine.client import Cluster
 from s3_server import S3Server
 
-#: A release of its own: another one may serve other namespaces beside it.
+#: A release of its own, that serves one namespace. It is gone before the session's other one comes.
 RELEASE, SYSTEM, RUNS = "chart", "chart-system", "chart-runs"
 WAIT = ("--wait", "--timeout=3m")
 
@@ -67,6 +67,11 @@ def values(cluster_s3: S3Server) -> Manifest:
 @pytest.fixture(scope="module")
 def release(own_cluster: Cluster, cluster_s3: S3Server, values: Manifest) -> Iterator[Cluster]:
     """The cluster with the chart installed, and the one Secret that the installation asks a person for."""
+    with life.release():
+        yield from _installed(own_cluster, cluster_s3, values)
+
+
+def _installed(own_cluster: Cluster, cluster_s3: S3Server, values: Manifest) -> Iterator[Cluster]:
     run("install", RELEASE, CHART, "--create-namespace", *WAIT, values=values)
     keys = {k: v for k, v in cluster_s3.environment().items() if k.startswith("AWS_") and "KEY" in k}
     literals = [f"--from-literal={name}={value}" for name, value in keys.items()]
@@ -114,16 +119,18 @@ def test_an_upgrade_brings_definitions_and_operator_up_to_date(release: Cluster,
     )
 
 
-def test_what_stays_after_an_uninstall(release: Cluster):
-    """Resources and their definitions, and the namespace that they live in; nothing else."""
+def test_what_stays_after_an_uninstall(release: Cluster, values: Manifest):
+    """Resources, their definitions, and the namespace that they live in; another install takes them over."""
     release.apply(a_run("kept", suspend=True) | {"metadata": {"name": "kept", "namespace": RUNS}})
     run("uninstall", RELEASE, *WAIT)
     selector = f"--selector=app.kubernetes.io/instance={RELEASE}"
+    release.kubectl("wait", "--for=delete", "pods", "--all-namespaces", selector, "--timeout=60s")
     kinds = release.kubectl("api-resources", "--verbs=list", "--output=name").split()
     found = release.kubectl("get", ",".join(kinds), "--all-namespaces", selector, "--output=name").split()
     assert found == [f"namespace/{RUNS}"]
-    assert release.get("trainingrun", "kept", "-n", RUNS)["spec"]["suspend"] is True
     run("install", RELEASE, CHART, *WAIT, values=values)
+    suspended = "--for=jsonpath={.status.phase}=Suspended"
+    release.kubectl("wait", suspended, "trainingrun/kept", "-n", RUNS, "--timeout=60s")
 
 
 def definition(cluster: Cluster) -> Manifest:
