@@ -120,14 +120,20 @@ def test_an_upgrade_brings_definitions_and_operator_up_to_date(release: Cluster,
 
 
 def test_what_stays_after_an_uninstall(release: Cluster, values: Manifest):
-    """Resources, their definitions, and the namespace that they live in; another install takes them over."""
+    """Resources, their definitions, and what runs in flight need; another install takes all of it over."""
     release.apply(a_run("kept", suspend=True) | {"metadata": {"name": "kept", "namespace": RUNS}})
     run("uninstall", RELEASE, *WAIT)
     selector = f"--selector=app.kubernetes.io/instance={RELEASE}"
     release.kubectl("wait", "--for=delete", "pods", "--all-namespaces", selector, "--timeout=60s")
     kinds = release.kubectl("api-resources", "--verbs=list", "--output=name").split()
     found = release.kubectl("get", ",".join(kinds), "--all-namespaces", selector, "--output=name").split()
-    assert found == [f"namespace/{RUNS}"]
+    assert sorted(found) == [
+        f"namespace/{RUNS}",
+        "role.rbac.authorization.k8s.io/ups-steps",
+        "rolebinding.rbac.authorization.k8s.io/ups-steps",
+        "secret/ups-steps.service-account-token",
+        "serviceaccount/ups-steps",
+    ]
     run("install", RELEASE, CHART, *WAIT, values=values)
     suspended = "--for=jsonpath={.status.phase}=Suspended"
     release.kubectl("wait", suspended, "trainingrun/kept", "-n", RUNS, "--timeout=60s")
