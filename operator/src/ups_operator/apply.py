@@ -109,7 +109,8 @@ class Reconciler:
                     made = await self._api.create(manifest["kind"], key.namespace, manifest)
                 except Refused as error:
                     raise Unmakeable(str(error)) from error
-                self._hints.wrote(made)
+                if manifest["kind"] == "Workflow":  # a Dataset that was made has not been looked at yet
+                    self._hints.wrote(made)
             case Stop(seen, reason, step, message):
                 said = {STOP_REASON: reason, STOP_STEP: step, STOP_MESSAGE: message}
                 # The version as a condition: a node that has found a place meanwhile is not stopped for

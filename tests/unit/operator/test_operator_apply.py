@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from operator_fakes import FakeCluster, Fault, Killed, a_node, a_ready_dataset, a_run
+from operator_fakes import FakeCluster, Fault, Killed, a_dataset, a_node, a_ready_dataset, a_run
 from prometheus_client import generate_latest
 
 from ups_operator.api import Conflict, Denied, Missing, Refused, Unavailable, error_of
@@ -84,6 +84,12 @@ def test_our_own_writes_are_told_from_others(cluster):
     assert cluster.hints.is_echo(cluster.api.objects["Workflow", "tr-run-1"])
     cluster.api.change(Run, "run", lambda run: run["spec"].update(suspend=True))
     assert not cluster.hints.is_echo(cluster.api.objects[Run, "run"])
+
+
+def test_a_dataset_that_we_made_is_news_to_us(cluster):
+    cluster.put(a_run("own", dataset=a_dataset()["spec"], datasetRef=None))
+    cluster.look(Run, "own")
+    assert not cluster.hints.is_echo(cluster.api.objects["Dataset", "own"])
 
 
 def test_a_stop_waits_for_what_has_changed_since_it_was_decided(cluster):
