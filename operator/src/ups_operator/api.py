@@ -7,6 +7,7 @@ is read here is custom anyway, and building them would cost more than the reques
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.request import getproxies_environment
@@ -117,7 +118,15 @@ class KubernetesApi:
 
     @classmethod
     async def connect(cls) -> KubernetesApi:
-        await config.load_config()
+        """By ``$KUBECONFIG``; else, in a pod, as its service account; else by ``~/.kube/config``."""
+        kubeconfig = os.environ.get("KUBECONFIG")
+        try:
+            if "KUBERNETES_SERVICE_HOST" in os.environ and not kubeconfig:
+                config.load_incluster_config()
+            else:
+                await config.load_kube_config(config_file=kubeconfig)
+        except config.ConfigException as error:
+            raise Denied(f"no credentials for a cluster: {error}") from error
         settings = client.Configuration.get_default_copy()
         # With trust_env aiohttp looks for proxies and a .netrc in a thread, twice for every request.
         settings.client_session_kwargs = {"trust_env": bool(getproxies_environment())}
