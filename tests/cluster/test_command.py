@@ -21,7 +21,8 @@ from ups_core.store import open_store
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 #: Ends after an hour on two cores, unless somebody stops it.
-ENDLESS = {"config": {"architecture": {"name": "conv", "width": 8}, "steps": 1_000_000, "validations": 9}}
+#: Hours of work, of which there is news every second: a validation each hundred steps.
+ENDLESS = {"config": {"architecture": {"name": "conv", "width": 8}, "steps": 1_000_000, "validations": 10_000}}
 
 
 @pytest.fixture(scope="module")
