@@ -20,9 +20,8 @@ from machine.build import program
 from ups_core.store import open_store
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-#: Ends after an hour on two cores, unless somebody stops it.
-#: Hours of work, of which there is news every second: a validation each hundred steps.
-ENDLESS = {"config": {"architecture": {"name": "conv", "width": 8}, "steps": 1_000_000, "validations": 10_000}}
+#: An hour on two cores, unless somebody stops it, with news every second: a validation each hundred steps.
+ENDLESS = {"config": {"architecture": {"name": "conv"}, "steps": 1_000_000, "validations": 10_000}}
 
 
 @pytest.fixture(scope="module")
