@@ -168,7 +168,11 @@ def test_what_each_run_namespace_gets():
         assert named(manifests, "ServiceAccount", "ups-steps", name)["automountServiceAccountToken"] is False
         token = named(manifests, "Secret", "ups-steps.service-account-token", name)
         assert token["metadata"]["annotations"]["kubernetes.io/service-account.name"] == "ups-steps"
-        for kind in ("ServiceAccount", "Role", "RoleBinding"):  # what runs in flight need outlives an uninstall
+        for kind in (
+            "ServiceAccount",
+            "Role",
+            "RoleBinding",
+        ):  # what runs in flight need outlives an uninstall
             kept = named(manifests, kind, "ups-steps", name)["metadata"]["annotations"]
             assert kept["helm.sh/resource-policy"] == "keep"
         assert token["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
