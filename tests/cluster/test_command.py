@@ -92,8 +92,8 @@ def test_what_is_asked_of_a_run_is_asked_of_the_cluster(ups: Installed, command:
     assert shown["status"] == ups.get("trainingrun", "command")["status"]
     assert "Succeeded" in command("status").stdout
     assert "# " in command("report", "command", "--markdown").stdout
-    logs = command("logs", "command", "train-operator")
-    assert "train-operator" in logs.stdout, logs.stderr
+    events = command("logs", "command", "train-operator", "--kind", "events")
+    assert "train-operator finished" in events.stdout, events.stderr
     metrics = command("logs", "command", "--kind", "metrics")
     assert "loss" in metrics.stdout, metrics.stderr
 

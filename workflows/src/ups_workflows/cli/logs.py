@@ -41,4 +41,8 @@ def logs(
         said = True
         out.print(line, markup=False)
     if not said:
-        raise NotFound(f"{run} has no {kind}" + (f" of a step {step}" if step else ""), where=runs.where)
+        raise NotFound(
+            f"{run} has no {kind}" + (f" of a step {step}" if step else ""),
+            where=runs.where,
+            fix=f"ups logs {run} --kind events" if kind != "events" else f"ups status {run}",
+        )
