@@ -34,7 +34,8 @@ def test_the_secret_is_in_no_object_of_the_cluster(ups: Installed):
 
 
 def test_the_secret_is_in_no_log_of_a_container_or_a_component(ups: Installed):
-    logs = [path for path in LOGS.rglob("*") if path.is_file()]
+    # The S3 server of the tests prints how to reach it.
+    logs = [path for path in LOGS.rglob("*") if path.is_file() and path.name != "s3.log"]
     assert logs
     assert [path.name for path in logs if CANARY in path.read_text(errors="replace")] == []
 
