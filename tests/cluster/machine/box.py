@@ -18,6 +18,7 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -110,9 +111,15 @@ def destroy() -> None:
     subprocess.run(["ip", "link", "delete", HOST_LINK], check=False, stderr=subprocess.DEVNULL)
     wait(_remove_cgroups, "an end of the pods' control groups", seconds=30)
     for port in range(S3_PORT, S3_PORT + 8):  # SeaweedFS removes its sockets only when it is asked to end
-        for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+        for left in filter(_is_dead, Path("/tmp").glob(f"seaweedfs-*-{port}.sock")):
             left.unlink()
     shutil.rmtree(STATE, ignore_errors=True)
+
+
+def _is_dead(path: Path) -> bool:
+    """Nobody listens on this socket; another cluster, of another cache folder, has its own in the same place."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) != 0
 
 
 def command(*arguments: str | Path) -> list[str]:
