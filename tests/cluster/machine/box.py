@@ -117,7 +117,7 @@ def destroy() -> None:
 
 
 def _is_dead(path: Path) -> bool:
-    """Nobody listens on this socket; another cluster, of another cache folder, has its own in the same place."""
+    """Nobody listens on this socket: a cluster of another cache folder may have its own in the same place."""
     with socket.socket(socket.AF_UNIX) as client:
         return client.connect_ex(str(path)) != 0
 
