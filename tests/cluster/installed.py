@@ -92,14 +92,14 @@ class Installed:
     def items(self, kind: str, *selectors: str) -> list[dict[str, Any]]:
         return json.loads(self.kubectl("get", kind, *selectors, "--output=json"))["items"]
 
-    def ended(self, kind: str, name: str, seconds: float = 300) -> dict[str, Any]:
+    def ended(self, kind: str, name: str, seconds: float = 480) -> dict[str, Any]:
         """The status of a resource that has come to an end, good or bad."""
         return self.status(
             kind, name, lambda status: status.get("phase") in ("Ready", "Succeeded", "Failed"), seconds
         )
 
     def status(
-        self, kind: str, name: str, done: Callable[[dict[str, Any]], bool], seconds: float = 300
+        self, kind: str, name: str, done: Callable[[dict[str, Any]], bool], seconds: float = 480
     ) -> dict[str, Any]:
         """The first status of which ``done`` is true."""
         status: dict[str, Any] = {}
@@ -112,7 +112,7 @@ class Installed:
         self.until(look, lambda: f"{kind} {name}: {json.dumps(status, indent=1)}", seconds)
         return status
 
-    def until(self, done: Callable[[], bool], what: Callable[[], str], seconds: float = 300) -> None:
+    def until(self, done: Callable[[], bool], what: Callable[[], str], seconds: float = 480) -> None:
         end = time.monotonic() + seconds
         while not done():
             if time.monotonic() > end:
