@@ -57,7 +57,9 @@ def namespace(cluster: client.Cluster) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def ups(own_cluster: client.Cluster, cluster_s3: S3Server) -> Iterator[Installed]:
     """UPS, installed by Helm from this checkout's chart and images, in a cluster of the tests' own."""
-    with life.release():
+    with life.release(), pytest.MonkeyPatch.context() as environment:
+        for name, value in cluster_s3.environment().items():
+            environment.setenv(name, value)  # this process reads the bucket too, as a user of the store
         yield from _installed(own_cluster, cluster_s3)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -299,9 +298,3 @@ def test_a_deleted_dataset_is_taken_out_of_the_registry_where_it_says_so(
     ups.kubectl("delete", "dataset", "fleeting", "--timeout=120s")
     assert not ups.store.exists(entry)
     assert ups.store.exists(f"datasets/{ups.namespace}/tiny/{tiny['version']}.json")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _environment(ups: Installed):
-    """This process reads the bucket too, as a user of the store."""
-    os.environ |= ups.s3.environment()
