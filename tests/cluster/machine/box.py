@@ -90,7 +90,7 @@ umount --all --types overlay || true  # of other containers: none may be kept bu
 mount --make-rshared /
 for folder in /run /var/lib /var/log; do mount -t tmpfs -o mode=755 tmpfs $folder; done
 ip link set lo up
-ip link add ups0 type bridge
+ip link add ups0 address 02:75:70:73:00:01 type bridge  # else it changes as pods come and go
 ip address add {ADDRESS}/24 dev ups0
 ip link set ups0 up
 iptables -t nat -A PREROUTING -d {SERVICE_ADDRESS} -p tcp --dport 443 -j DNAT --to {ADDRESS}:{API_PORT}
