@@ -14,7 +14,9 @@ name and ``uid``      its Workflow was seen; if it is missing, it is lost
 ====================  ==========================================================================
 
 The end of an attempt is counted in the one status write that also moves on, so it is counted once, and the
-number moves on only from a Workflow that was seen, so there are never two.
+number moves on only from a Workflow that was seen, so there are never two. Each time a Workflow is asked for
+is counted too: a status that stays as it is gets no new version, and would let through an operator that saw
+the Workflow before somebody deleted it.
 """
 
 from __future__ import annotations
@@ -199,7 +201,9 @@ def _begin(draft: Draft, resource: TrainingRun | Dataset) -> None:
         return
     status = draft.status
     status["attempt"] = status["attempt"] or 1
-    status["workflow"] = {"name": manifest["metadata"]["name"]}
+    asked = status.get("workflow", {}).get("requests", 0)
+    # Counted, so that the write changes something, and whoever has read less cannot move on from it.
+    status["workflow"] = {"name": manifest["metadata"]["name"], "requests": asked + 1}
     status.setdefault("startTime", stamp(draft.now))
     if isinstance(resource, TrainingRun):
         status["specHash"] = manifest["metadata"]["annotations"][argo.SPEC_HASH]

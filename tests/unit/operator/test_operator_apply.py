@@ -52,6 +52,19 @@ def test_what_was_decided_on_an_old_version_does_nothing(cluster):
     assert [w["metadata"]["name"] for w in cluster.workflows()] == ["tr-run-2"]
 
 
+def test_nobody_moves_on_from_a_workflow_that_was_asked_for_again_since(cluster):
+    cluster.look(Run, "run")
+    cluster.argo("tr-run-1", "Failed", a_node("cache", "Failed", "main: Error (exit code 75)", exit_code=75))
+    old = cluster.api.version
+    cluster.api.remove("Workflow", "tr-run-1")
+    # It was never recorded, so it is made again; all else is as it was.
+    cluster.look(Run, "run")
+    cluster.api.lag = cluster.api.version - old
+    with pytest.raises(Conflict):
+        cluster.look(Run, "run")
+    assert [w["metadata"]["name"] for w in cluster.workflows()] == ["tr-run-1"]
+
+
 @pytest.mark.parametrize("kind", ["killed before", "killed after", "answer lost", "late", "unreachable"])
 @pytest.mark.parametrize(
     "at", ["GET TrainingRun", "GET Dataset", "PATCH TrainingRun/status", "CREATE Workflow"]

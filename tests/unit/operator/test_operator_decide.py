@@ -95,7 +95,7 @@ def test_a_ready_dataset_begins_the_first_attempt(cluster):
     cluster.put(a_run())
     cluster.look(Run, "run")
     status = cluster.status(Run, "run")
-    assert (status["attempt"], status["workflow"]) == (1, {"name": "tr-run-1"})
+    assert (status["attempt"], status["workflow"]) == (1, {"name": "tr-run-1", "requests": 1})
     assert status["dataset"] == PINNED
     assert cluster.api.requests[-3:] == ["PATCH TrainingRun/status", "CREATE Workflow", "CREATE Event"]
     cluster.settle(Run, "run")

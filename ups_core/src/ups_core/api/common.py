@@ -189,6 +189,8 @@ class WorkflowRef(Model):
 
     name: str
     """Name of the Workflow."""
+    requests: int | None = None
+    """How often it was asked for, until it was seen."""
     uid: str | None = None
     """Its UID."""
 
