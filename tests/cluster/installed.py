@@ -140,6 +140,13 @@ class Installed:
 
     def workflow_steps(self, workflow: str) -> dict[str, str]:
         """Each step that a Workflow has come to, with its phase there; omitted is what it never came to."""
-        nodes = self.get("workflow", workflow)["status"]["nodes"].values()
-        steps = {node["displayName"]: node["phase"] for node in nodes if node["type"] in ("Pod", "Skipped")}
+        steps = {step: node["phase"] for step, node in self._nodes(workflow).items()}
         return {step: phase for step, phase in steps.items() if phase != "Omitted"}
+
+    def node(self, workflow: str, step: str) -> dict[str, Any]:
+        """What Argo says of one step of a Workflow."""
+        return self._nodes(workflow)[step]
+
+    def _nodes(self, workflow: str) -> dict[str, dict[str, Any]]:
+        nodes = self.get("workflow", workflow)["status"]["nodes"].values()
+        return {node["displayName"]: node for node in nodes if node["type"] in ("Pod", "Skipped")}

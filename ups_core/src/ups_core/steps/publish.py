@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ups_core.analyze.complete import complete
@@ -89,8 +90,10 @@ def _publish_run(ctx: StepContext) -> tuple[dict[str, Any], list[str]]:
         "cost": evaluations[0].manifest.provenance.get("result", {}).get("cost", {}),
     }
     for report in ("report.html", "report.md"):
-        text = complete(analysis.read(report).decode(), facts)
-        ctx.store.put(ctx.record.path(f"report/{report}"), text.encode())
+        text = complete(analysis.read(report).decode(), facts).encode()
+        ctx.store.put(ctx.record.path(f"report/{report}"), text)
+        if report == "report.html" and "reportFile" in ctx.options:
+            Path(ctx.options["reportFile"]).write_bytes(text)  # where Argo takes it from, to show it
     published = {
         "metrics": metrics,
         "artifacts": _artifacts(steps),

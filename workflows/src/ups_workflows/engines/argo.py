@@ -147,7 +147,9 @@ def _resolve(
     document.pop("status", None)
     steps = [step.to_dict() for step in plan.steps]
     # The last step, publish, completes what resolve begins; it and no other knows of the resource.
-    steps[-1]["options"] |= {"resource": True, "reportFile": REPORT}
+    steps[-1]["options"] |= {"resource": True}
+    if isinstance(resource, TrainingRun):
+        steps[-1]["options"]["reportFile"] = REPORT
     spec = StepSpec(
         step="resolve",
         name="resolve",
