@@ -21,6 +21,7 @@ settings.register_profile("ups", deadline=None)
 settings.load_profile("ups")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Workers of ``-n 2 --dist loadgroup`` take whole files, and one of them all that needs the cluster."""
     here = Path(__file__).parent
