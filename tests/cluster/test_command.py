@@ -94,6 +94,9 @@ def test_what_is_asked_of_a_run_is_asked_of_the_cluster(ups: Installed, command:
     assert "# " in command("report", "command", "--markdown").stdout
     events = command("logs", "command", "train-operator", "--kind", "events")
     assert "train-operator finished" in events.stdout, events.stderr
+    ups.kubectl("delete", "pods", "--selector=ups.dev/name=command", "--timeout=60s")
+    said = command("logs", "command", "train-operator")
+    assert "train-operator" in said.stdout, said.stderr
     metrics = command("logs", "command", "--kind", "metrics")
     assert "loss" in metrics.stdout, metrics.stderr
 

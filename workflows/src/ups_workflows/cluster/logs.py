@@ -1,15 +1,17 @@
-"""What the pods of a run say, by the API server: those that are there, or those that come as well."""
+"""What the pods of a run say, by the API server; and what those said that are gone, by the store."""
 
 from __future__ import annotations
 
 import json
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ups_core.errors import InvalidSpec, NotFound, UpsError
+from ups_core.store import RunRecord
 from ups_workflows.cli.rows import line
 from ups_workflows.cluster.client import Cluster, pod_path
 from ups_workflows.cluster.follow import INTERVAL, ended
@@ -18,6 +20,9 @@ from ups_workflows.cluster.follow import INTERVAL, ended
 CONTAINER = "main"
 #: How Argo marks what it says itself in that container.
 EXECUTOR = " argo=true"
+#: Where Argo puts the log of a pod that has ended, in the record of its run: attempt and pod. A pod is called
+#: by its Workflow, its step and a number.
+ARCHIVED = re.compile(rf"logs/containers/(\d+)/(.+)/{CONTAINER}\.log")
 
 
 def pods_of(cluster: Cluster, resource: dict[str, Any], step: str | None) -> list[dict[str, Any]]:
@@ -54,6 +59,31 @@ def pod_lines(cluster: Cluster, pod: dict[str, Any], *, follow: bool = False) ->
                 yield told(step, text)
     except (NotFound, InvalidSpec):
         return
+
+
+class Archived(NamedTuple):
+    """The log of a pod that has ended, as Argo put it into the store."""
+
+    step: str
+    pod: str
+    path: str
+
+
+def archived(record: RunRecord, workflow: str, step: str | None) -> list[Archived]:
+    """What there is of all attempts, oldest first. ``workflow``: the name of one without its attempt."""
+    logs: list[Archived] = []
+    for entry in sorted(record.store.list(record.path("logs/containers")), key=lambda entry: entry.mtime):
+        if found := ARCHIVED.fullmatch(entry.path.removeprefix(record.path(""))):
+            attempt, pod = found.groups()
+            name = pod.removeprefix(f"{workflow}-{attempt}-").rpartition("-")[0]
+            logs.append(Archived(name, pod, entry.path))
+    return [each for each in logs if step in (None, each.step)]
+
+
+def archived_lines(record: RunRecord, log: Archived) -> Iterator[str]:
+    for text in record.store.get(log.path).decode(errors="replace").splitlines():
+        if EXECUTOR not in text:
+            yield told(log.step, text)
 
 
 def told(step: str, text: str) -> str:

@@ -20,7 +20,7 @@ from ups_workflows.cli.runs import Asked
 from ups_workflows.cli.show import dataset_line, err, listener, metrics_table, out
 from ups_workflows.cluster.client import Cluster, path_of
 from ups_workflows.cluster.follow import dataset_of, ended, exit_code, follow
-from ups_workflows.cluster.logs import followed_pods, pod_lines, pods_of
+from ups_workflows.cluster.logs import archived, archived_lines, followed_pods, pod_lines, pods_of
 from ups_workflows.cluster.manifests import documents, in_store
 from ups_workflows.cluster.settings import CONFIG_MAP, installation, reach
 from ups_workflows.installation import Installation
@@ -179,11 +179,18 @@ class ClusterRuns:
             out.print(f"report: ups report {name} --engine argo", markup=False)
 
     def _said(self, resource: dict[str, Any], step: str | None) -> Iterator[str]:
-        """What the pods say that are there, after what the record has of all other steps."""
+        """What the pods say that are there, after what all others have left in the store."""
         pods = pods_of(self.cluster, resource, step)
-        living = {pod["metadata"]["labels"]["ups.dev/step"] for pod in pods}
+        living = {pod["metadata"]["name"]: pod["metadata"]["labels"]["ups.dev/step"] for pod in pods}
+        workflow = f"{FOLDERS[resource['kind']]}-{resource['metadata']['name']}"
         try:
-            yield from sorted_lines(self._record(resource), "logs", step, without=frozenset(living))
+            record = self._record(resource)
+            logs = [log for log in archived(record, workflow, step) if log.pod not in living]
+            told = frozenset(living.values()) | {log.step for log in logs}
+            # Where nothing is archived, the steps have still written down the better part themselves.
+            yield from sorted_lines(record, "logs", step, without=told)
+            for log in logs:
+                yield from archived_lines(record, log)
         except UpsError as error:  # the store is not for everybody who may see pods
             if not pods:
                 raise
