@@ -99,4 +99,4 @@ def _installed(own_cluster: client.Cluster, cluster_s3: S3Server) -> Iterator[In
     assert done.returncode == 0, done.stderr
     yield Installed(own_cluster, cluster_s3, store, values)
     helm("uninstall", RELEASE, f"--namespace={SYSTEM}", kubeconfig=own_cluster.kubeconfig)
-    own_cluster.kubectl("delete", "namespace", RUNS, SYSTEM, "--wait=false")
+    own_cluster.kubectl("delete", "namespace", RUNS, SYSTEM, "--timeout=120s")

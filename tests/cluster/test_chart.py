@@ -80,7 +80,7 @@ def _installed(own_cluster: Cluster, cluster_s3: S3Server, values: Manifest) -> 
     # A Dataset that is to be taken out of the registry waits for an operator that does it.
     own_cluster.kubectl("delete", "dataset", "--all", "-n", RUNS, "--timeout=60s")
     helm("uninstall", RELEASE, "--namespace", SYSTEM, *WAIT, kubeconfig=own_cluster.kubeconfig)
-    own_cluster.kubectl("delete", "namespace", SYSTEM, RUNS, "--wait=false")
+    own_cluster.kubectl("delete", "namespace", SYSTEM, RUNS, "--timeout=120s")
 
 
 def run(*arguments: str | Path, values: Manifest | None = None) -> str:
