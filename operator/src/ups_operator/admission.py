@@ -18,7 +18,7 @@ from ups_operator.draft import Create, Draft, Key
 from ups_operator.observe import DEADLINE_LIMIT
 from ups_operator.status import counts_of, set_condition, settled_usd
 from ups_workflows.engines import argo
-from ups_workflows.engines.compute import compute_for, deadline
+from ups_workflows.engines.compute import compute_for, deadline, estimated_usd
 from ups_workflows.plan import RegisteredDataset, plan
 
 #: Seconds until we look again for what the garbage collector is about to remove.
@@ -58,9 +58,14 @@ def _run(draft: Draft, run: TrainingRun, attempt: int) -> Mapping[str, Any]:
         settled_usd(draft.status),
         grace_seconds=draft.installation.grace_seconds,
     )
+    if digest := (run.spec.image.torch or draft.installation.images.torch).partition("@")[2]:
+        draft.status["imageDigest"] = digest
+    planned = plan(run, RegisteredDataset(**pinned))
+    if estimate := estimated_usd(run, planned, compute):
+        draft.status["cost"] = {**draft.status.get("cost", {}), "estimatedUsd": estimate}
     manifest = argo.workflow(
         run,
-        plan(run, RegisteredDataset(**pinned)),
+        planned,
         attempt=attempt,
         installation=draft.installation,
         compute=compute,

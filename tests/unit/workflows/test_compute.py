@@ -8,7 +8,8 @@ import pytest
 
 from ups_core.api import ComputeClass, TrainingRun
 from ups_core.errors import BudgetExceeded, InvalidSpec
-from ups_workflows.engines.compute import Deadline, compute_for, deadline, paid_stage
+from ups_workflows.engines.compute import Deadline, compute_for, deadline, estimated_usd, paid_stage
+from ups_workflows.plan import RegisteredDataset, plan
 
 
 def a_class(name: str = "l4", **spec: Any) -> ComputeClass:
@@ -96,3 +97,19 @@ def test_no_attempt_begins_without_money_for_it():
 def test_training_and_evaluation_run_on_the_class(step: str, stage: str | None):
     found = paid_stage(a_run(), step)
     assert (found.name if found else None) == stage
+
+
+@pytest.mark.parametrize(
+    ("config", "usd"),
+    [
+        # 9,000 steps of 32 samples at 40 a second are two hours, at two dollars; for both seeds.
+        ({"steps": 9000, "architecture": {"name": "unet"}}, 8.0),
+        ({"steps": 9000, "architecture": {"name": "conv"}}, None),
+        ({"epochs": 3, "architecture": {"name": "unet"}}, None),
+    ],
+)
+def test_training_is_estimated_by_the_reference_throughput(config: dict[str, Any], usd: float | None):
+    run = a_run({"config": config}, computeClass="l4", evaluation={"seeds": 2})
+    planned = plan(run, RegisteredDataset("burgers1d", "objects/convert/k", "objects/validate/k"))
+    compute = compute_for(run, {"l4": a_class(reference={"unet": 40.0})}, 0)
+    assert estimated_usd(run, planned, compute) == usd

@@ -335,8 +335,6 @@ class StageStatus(Model):
     """Where it stands."""
     attempts: int = 0
     """How many times it was started."""
-    checkpoint_uri: str | None = None
-    """Its newest checkpoint."""
     metrics: dict[str, float] = {}
     """Its metrics."""
 
@@ -354,7 +352,7 @@ class Cost(Model):
     """Money."""
 
     estimated_usd: float | None = None
-    """Estimate before the run."""
+    """What training should cost, by its classes' reference throughput."""
     spent_usd: float = 0.0
     """Spent so far, over all attempts."""
     settled_usd: float = 0.0
@@ -418,7 +416,7 @@ class TrainingRunStatus(Model):
     dataset_key: str | None = None
     """Key of the dataset it was trained on."""
     image_digest: str | None = None
-    """Digest of the torch image."""
+    """Digest of the torch image, where the installation or the run names one."""
     spec_hash: str | None = None
     """Hash of the spec."""
     last_failure: LastFailure | None = None

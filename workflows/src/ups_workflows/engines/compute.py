@@ -11,6 +11,7 @@ from ups_core.api.computeclass import Capacity
 from ups_core.api.templates import expanded
 from ups_core.api.trainingrun import Stage
 from ups_core.errors import BudgetExceeded, InvalidSpec
+from ups_workflows.plan import Plan
 
 SECONDS_PER_HOUR = 3600
 
@@ -151,3 +152,24 @@ def deadline(run: TrainingRun, compute: Compute, spent_usd: float, *, grace_seco
             )
         limits.append(Deadline(seconds, "BudgetExceeded"))
     return min(limits, default=None)
+
+
+def estimated_usd(run: TrainingRun, plan: Plan, compute: Compute) -> float | None:
+    """What training of all stages and seeds costs by the classes' reference throughput, US dollars.
+
+    Validation, evaluation and waiting for a node come on top. None where a paid stage is not limited by
+    ``steps``, or its class has no figure for its architecture.
+    """
+    usd = 0.0
+    for step in plan.steps:
+        stage = paid_stage(run, step.name)
+        if step.step != "train" or stage is None or not (rate := compute.usd_per_hour(stage)):
+            continue
+        config = step.recipe["stages"][stage.name]["config"]
+        architecture = config.get("architecture", {}).get("name", stage.name)
+        per_second = compute.classes[stage.name].spec.reference.get(architecture)
+        if per_second is None or config.get("steps") is None:
+            return None
+        samples = config["steps"] * config["batchSize"]
+        usd += rate * samples / per_second / SECONDS_PER_HOUR
+    return round(usd, 2)
