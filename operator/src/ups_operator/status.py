@@ -33,7 +33,7 @@ PUBLISHED = {
     "tr": ("publish", ("metrics", "artifacts", "datasetKey")),
     "ds": (
         "publish-dataset",
-        ("key", "digest", "version", "uri", "samples", "sizeBytes", "arrays", "artifacts"),
+        ("key", "digest", "version", "uri", "samples", "splits", "sizeBytes", "arrays", "artifacts"),
     ),
 }
 #: Conditions of a Dataset, and the step that each is about; ``Ready`` is the whole.

@@ -19,6 +19,7 @@ from ups_core.api.model import Model
 from ups_core.api.stages import STAGES
 from ups_core.data.families import FAMILIES
 from ups_core.steps import STEPS
+from ups_workflows.cluster.client import ClusterUnavailable
 
 HEAD = "<!-- Generated from the code by `make docs`; do not edit. -->\n\n"
 
@@ -120,7 +121,8 @@ def _exit_codes() -> Iterator[str]:
     yield "Steps and the `ups` command share one list.\n"
     yield "| code | reason | meaning |\n|---|---|---|\n| 0 | | done |\n| 1 | InternalError | a bug of ours |"
     found = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.UpsError)]
-    for error in sorted((c for c in found if c is not errors.UpsError), key=lambda c: c.exit_code):
+    found = [*(c for c in found if c is not errors.UpsError), ClusterUnavailable]
+    for error in sorted(found, key=lambda c: c.exit_code):
         yield f"| {error.exit_code} | {error.reason} | {' '.join((error.__doc__ or '').split())} |"
     yield "| 130 | | interrupted |\n"
     yield "All reasons of `status.lastFailure`: " + ", ".join(f"`{r}`" for r in get_args(Reason)) + ".\n"

@@ -253,6 +253,8 @@ class DatasetStatus(Model):
     """Size of the converted data."""
     samples: int | None = None
     """Number of samples."""
+    splits: dict[str, int] = {}
+    """Number of samples in each split."""
     arrays: list[dict[str, Any]] = []
     """Name, shape and dtype of each converted array."""
     version: str | None = None

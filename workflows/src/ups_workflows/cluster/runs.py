@@ -172,8 +172,7 @@ class ClusterRuns:
         name, metrics = end["metadata"]["name"], end["status"].get("metrics")
         dataset = end if end["kind"] == "Dataset" else dataset_of(self.cluster, end)
         if dataset is not None and (status := dataset.get("status", {})).get("phase") == "Ready":
-            counts = {"samples": status.get("samples", 0)}
-            out.print(dataset_line(dataset["metadata"]["name"], status["version"], counts))
+            out.print(dataset_line(dataset["metadata"]["name"], status["version"], status.get("splits", {})))
         if metrics:
             out.print(metrics_table(metrics, f"TrainingRun {name}"))
             out.print(f"report: ups report {name} --engine argo", markup=False)
