@@ -21,13 +21,13 @@ settings.register_profile("ups", deadline=None)
 settings.load_profile("ups")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workers of ``-n 2 --dist loadgroup`` take whole files, and one of them all that needs the cluster."""
-    here = Path(__file__).parent
-    for item in items:
-        room = item.path.relative_to(here).parts[0]
-        item.add_marker(pytest.mark.xdist_group("cluster" if room == "cluster" else str(item.path)))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Workers of ``-n 2 --dist loadgroup`` take whole files, and one of them all that needs the cluster.
+
+    Marked here, since xdist reads the groups in the first hook that sees the whole collection.
+    """
+    room = item.path.relative_to(Path(__file__).parent).parts[0]
+    item.add_marker(pytest.mark.xdist_group("cluster" if room == "cluster" else str(item.path)))
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def finished(command: Command, file: Path) -> subprocess.CompletedProcess[str]:
 def test_a_file_is_run_to_its_end_and_told_as_on_a_laptop(finished: subprocess.CompletedProcess[str]):
     assert finished.returncode == 0, finished.stderr
     assert "Dataset tiny is ready, version " in finished.stdout
-    assert "8 train, 2 val, 4 test" in finished.stdout
+    assert "4 test, 8 train, 2 val" in finished.stdout
     assert "rollout.nrmse" in finished.stdout
     for line in ("train-operator: started", "train-operator: done, objects/train/", "evaluate: done"):
         assert line in finished.stderr
