@@ -6,14 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ups_core.api.architectures import ConvConfig
-from ups_core.models.conv import Conv
 
 CONFIG = ConvConfig.model_validate({"width": 4, "dilations": [1, 2]})
 
 
 def network(problem, config=CONFIG, seed=0):
     torch.manual_seed(seed)
-    return Conv(config, problem).double()
+    return config.build(problem).double()
 
 
 def state(problem, batch=3, seed=1):
@@ -23,7 +22,7 @@ def state(problem, batch=3, seed=1):
 
 
 def test_default_has_the_published_size(line):
-    assert sum(p.numel() for p in Conv(ConvConfig(), line()).parameters()) == 20_833
+    assert sum(p.numel() for p in ConvConfig().build(line()).parameters()) == 20_833
 
 
 def test_an_even_kernel_is_refused():
@@ -49,7 +48,7 @@ def test_mean_is_kept_on_line_and_plane(line, torus):
 def test_without_conservation_the_mean_moves(line):
     problem = line()
     u, p = state(problem)
-    after = network(problem, CONFIG.model_copy(update={"conservative": False}))(u, p)
+    after = network(problem, CONFIG.model_copy(update={"conserve": "none"}))(u, p)
     assert (after.mean(2) - u.mean(2)).abs().max() > 1e-4
 
 

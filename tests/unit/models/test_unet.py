@@ -4,14 +4,13 @@ import pytest
 import torch
 
 from ups_core.api.architectures import UNetConfig
-from ups_core.models.unet import UNet
 
 CONFIG = UNetConfig.model_validate({"width": 16, "levels": 2})
 
 
 def test_shape_and_wall_on_the_square(square):
     problem = square()
-    model = UNet(CONFIG, problem)
+    model = CONFIG.build(problem)
     u = model(torch.randn(3, 1, 8, 8), torch.zeros(3, 0))
     assert u.shape == (3, 1, 8, 8)
     assert (u[:, :, 0] == 0).all()
@@ -20,7 +19,7 @@ def test_shape_and_wall_on_the_square(square):
 
 
 def test_values_on_the_wall_are_not_read(square):
-    model = UNet(CONFIG, square())
+    model = CONFIG.build(square())
     a = torch.randn(2, 1, 8, 8)
     b = a.clone()
     b[:, :, 0] += 1.0
@@ -31,12 +30,12 @@ def test_values_on_the_wall_are_not_read(square):
 @pytest.mark.parametrize("points", [7, 8, 13])
 def test_line_of_any_length(line, points):
     problem = line(steady=True, shape=(points,), boundary=("neumann",), fields=("u", "v"), inputs=("a",))
-    model = UNet(CONFIG, problem)
+    model = CONFIG.build(problem)
     assert model(torch.randn(2, 1, points), torch.zeros(2, 0)).shape == (2, 2, points)
 
 
 def test_every_point_feels_every_other(square):
-    model = UNet(UNetConfig.model_validate({"width": 16}), square())
+    model = UNetConfig.model_validate({"width": 16}).build(square())
     a = torch.randn(1, 1, 8, 8, requires_grad=True)
     model(a, torch.zeros(1, 0))[0, 0, 1, 1].backward()
     assert a.grad is not None

@@ -44,11 +44,21 @@ def test_adamw_is_the_reference():
 
 def test_muon_moves_kernels_as_matrices():
     kernel = nn.Parameter(torch.zeros(4, 3, 5))
-    muon = Muon([kernel], lr=0.1)
+    muon = Muon({"kernel": kernel}, lr=0.1)
     kernel.grad = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         muon.step(0.5)
     moved = torch.linalg.svdvals(kernel.detach().reshape(4, 15))
+    assert ((moved > 0.3 * 0.05) & (moved < 1.3 * 0.05)).all()
+
+
+def test_muon_moves_each_matrix_of_a_stack():
+    stack = nn.Parameter(torch.zeros(5, 6, 3))
+    muon = Muon({"blocks.0.stack": stack}, lr=0.1)
+    stack.grad = torch.randn(5, 6, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        muon.step(0.5)
+    moved = torch.linalg.svdvals(stack.detach()) / 2**0.5  # twice as many rows as columns
     assert ((moved > 0.3 * 0.05) & (moved < 1.3 * 0.05)).all()
 
 

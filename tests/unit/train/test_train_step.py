@@ -35,7 +35,7 @@ def test_object_holds_what_a_reader_needs(context, line_cache):
     result = train.run(ctx)
     facts = json.loads((ctx.out / "model.json").read_text())
     assert sorted(contents(ctx.out)) == ["curve.jsonl", "model.json", "model.safetensors"]
-    assert facts["shapes"]["lift.weight"] == [4, 1, 5]
+    assert facts["shapes"]["network.lift.weight"] == [4, 1, 5]
     assert facts["units"] == {"u": "1"} or facts["units"] == {"u": "m/s"}
     assert facts["validation"]["metric"] == "val.rollout.nrmse"
     assert result["metrics"]["train.val.rollout.nrmse"] == facts["validation"]["value"]
@@ -148,10 +148,10 @@ def test_loads_from_a_store(trained, tmp_path):
 def test_weights_that_do_not_fit_are_refused(trained):
     tensors = load_file(trained / "model.safetensors")
     save_file(
-        {**tensors, "lift.weight": tensors["lift.weight"][:, :, :3].contiguous()},
+        {**tensors, "network.lift.weight": tensors["network.lift.weight"][:, :, :3].contiguous()},
         trained / "model.safetensors",
     )
-    with pytest.raises(DataInvalid, match=r"lift\.weight") as caught:
+    with pytest.raises(DataInvalid, match=r"network\.lift\.weight") as caught:
         Surrogate.load(trained)
     assert (caught.value.details["found"], caught.value.details["expected"]) == ("(4, 1, 3)", "(4, 1, 5)")
 

@@ -19,8 +19,31 @@ if TYPE_CHECKING:
     from ups_core.models.problem import Problem
 
 
-class ConvConfig(Model):
-    """A lean dilated convolutional network; advances a state by one frame on a periodic grid."""
+class GridArchitecture(Model):
+    """What all networks on grids share: how they keep what the family declares."""
+
+    conserve: Literal["flux", "projection", "none"] = "flux"
+    """How the sum of a conserved field is kept on periodic grids: by predicting fluxes between cells, by
+    taking the mean off each change, or not at all."""
+    galilean: bool = True
+    """See each state as the observer who moves with its mean, where the family declares that invariance."""
+
+    def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
+        """Channels on a grid to channels on the same grid, without any physics."""
+        raise NotImplementedError
+
+    def build(self, problem: Problem) -> nn.Module:
+        from ups_core.models.advance import Advance, Solve, channels_out
+
+        channels_in = len(problem.inputs) + len(problem.varying)
+        if problem.steady:
+            return Solve(self.network(problem, channels_in, len(problem.fields)), problem)
+        network = self.network(problem, channels_in, channels_out(problem, self.conserve))
+        return Advance(network, problem, conserve=self.conserve, galilean=self.galilean)
+
+
+class ConvConfig(GridArchitecture):
+    """A lean dilated convolutional network, which sees as far as information travels within a frame."""
 
     name: Literal["conv"] = "conv"
     width: Annotated[int, Field(ge=1, le=1024)] = 32
@@ -34,8 +57,6 @@ class ConvConfig(Model):
         4,
     ]
     """Dilation of each residual block, in order."""
-    conservative: bool = True
-    """Update by a flux difference where the family conserves a field, so that its sum is kept exactly."""
 
     @field_validator("kernel")
     @classmethod
@@ -44,14 +65,14 @@ class ConvConfig(Model):
             raise ValueError("kernel must be odd")
         return kernel
 
-    def build(self, problem: Problem) -> nn.Module:
+    def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
         from ups_core.models.conv import Conv
 
-        return Conv(self, problem)
+        return Conv(self, problem, channels_in, channels_out)
 
 
-class UNetConfig(Model):
-    """A U-shaped convolutional network; maps the input of a steady problem to its solution."""
+class UNetConfig(GridArchitecture):
+    """A U-shaped convolutional network, in which every point sees every other one."""
 
     name: Literal["unet"] = "unet"
     width: Annotated[int, Field(ge=1, le=1024)] = 32
@@ -59,16 +80,40 @@ class UNetConfig(Model):
     levels: Annotated[int, Field(ge=1, le=6)] = 3
     """Number of resolutions, the finest included."""
 
-    def build(self, problem: Problem) -> nn.Module:
+    def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
         from ups_core.models.unet import UNet
 
-        return UNet(self, problem)
+        return UNet(self, problem, channels_in, channels_out)
 
 
-Architecture = Annotated[ConvConfig | UNetConfig, Field(discriminator="name")]
+class FNOConfig(GridArchitecture):
+    """A Fourier neural operator: mixes the lowest Fourier modes of the whole domain in each layer."""
+
+    name: Literal["fno"] = "fno"
+    conserve: Literal["flux", "projection", "none"] = "projection"
+    """How the sum of a conserved field is kept on periodic grids: by predicting fluxes between cells, by
+    taking the mean off each change, or not at all."""
+    width: Annotated[int, Field(ge=2, le=1024)] = 32
+    """Channels of the hidden layers."""
+    modes: Annotated[int, Field(ge=1, le=128)] = 16
+    """Fourier modes kept along each axis, in each direction."""
+    layers: Annotated[int, Field(ge=1, le=16)] = 4
+    """Number of spectral layers."""
+
+    def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
+        from ups_core.models.fno import FNO
+
+        return FNO(self, problem, channels_in, channels_out)
+
+
+Architecture = Annotated[ConvConfig | UNetConfig | FNOConfig, Field(discriminator="name")]
 
 #: Name of each architecture and its config, in the order the documentation lists them.
-ARCHITECTURES: dict[str, type[ConvConfig] | type[UNetConfig]] = {"conv": ConvConfig, "unet": UNetConfig}
+ARCHITECTURES: dict[str, type[GridArchitecture]] = {
+    "conv": ConvConfig,
+    "unet": UNetConfig,
+    "fno": FNOConfig,
+}
 
 
 def default_architecture(*, steady: bool) -> ConvConfig | UNetConfig:

@@ -10,11 +10,18 @@ from torch.nn import functional as F
 
 from ups_core.models.problem import Problem
 
-CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
-CONV_TRANSPOSE: dict[int, type[nn.ConvTranspose1d] | type[nn.ConvTranspose2d]] = {
+CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {
+    1: nn.Conv1d,
+    2: nn.Conv2d,
+    3: nn.Conv3d,
+}
+CONV_TRANSPOSE: dict[int, type[nn.ConvTranspose1d] | type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
     1: nn.ConvTranspose1d,
     2: nn.ConvTranspose2d,
+    3: nn.ConvTranspose3d,
 }
+POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+INTERPOLATION = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
 def pad(u: Tensor, width: int, boundary: Sequence[str]) -> Tensor:

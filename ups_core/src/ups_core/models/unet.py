@@ -1,9 +1,8 @@
-"""A U-shaped network for steady problems: local detail and global balance in one pass.
+"""A U-shaped convolutional network: local detail and global balance in one pass.
 
-Elliptic problems couple every point with every other. The contracting half carries information over
-the whole domain at low cost; the skip connections return the detail of the input (Ronneberger et al.,
-"U-Net", MICCAI 2015). Where node 0 lies on a wall, the mirror image of the grid has no data there, so
-the network sees the nodes from 1 on only, which are a symmetric set; see ``Problem.wall``.
+Elliptic problems couple every point with every other. The contracting half carries information over the
+whole domain at low cost; the skip connections return the detail of the input (Ronneberger et al., "U-Net",
+MICCAI 2015).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ups_core.models.layers import CONV, Padded, with_parameters
+from ups_core.models.layers import CONV, INTERPOLATION, POOL, Padded
 from ups_core.models.problem import Problem
 
 if TYPE_CHECKING:
@@ -34,36 +33,28 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """Input (B, C, X[, Y]) and parameters (B, P) to the solution (B, C', X[, Y]); normalised values."""
+    """Channels on a grid, (B, C, X[, Y]), to channels on the same grid, (B, C', X[, Y])."""
 
-    def __init__(self, config: UNetConfig, problem: Problem) -> None:
+    def __init__(self, config: UNetConfig, problem: Problem, channels_in: int, channels_out: int) -> None:
         super().__init__()
         d, widths = problem.dimensions, [config.width * 2**level for level in range(config.levels)]
-        self.wall, self.mode = problem.wall, {1: "linear", 2: "bilinear"}[d]
-        self.lift = Padded(problem, len(problem.inputs) + len(problem.varying), widths[0])
+        self.dimensions = d
+        self.lift = Padded(problem, channels_in, widths[0])
         pairs = list(pairwise(widths))
         self.left = nn.ModuleList(Block(problem, w) for w in widths)
         self.down = nn.ModuleList(Padded(problem, fine, coarse) for fine, coarse in pairs)
         self.up = nn.ModuleList(CONV[d](coarse, fine, 1) for fine, coarse in pairs)
         self.right = nn.ModuleList(Block(problem, w) for w in widths[:-1])
-        self.head = CONV[d](widths[0], len(problem.fields), 1)
+        self.head = CONV[d](widths[0], channels_out, 1)
 
-    def forward(self, a: Tensor, parameters: Tensor) -> Tensor:
-        for axis, wall in enumerate(self.wall, start=2):
-            a = a.narrow(axis, int(wall), a.shape[axis] - int(wall))
-        h = self.left[0](self.lift(with_parameters(a, parameters)))  # (B, W, X[, Y])
+    def forward(self, a: Tensor) -> Tensor:
+        pool, mode = POOL[self.dimensions], INTERPOLATION[self.dimensions]
+        h = self.left[0](self.lift(a))  # (B, W, X[, Y])
         skips = []
         for down, block in zip(self.down, self.left[1:], strict=True):
             skips.append(h)
-            h = block(_halve(down(F.silu(h))))  # (B, 2W, X/2[, Y/2])
+            h = block(pool(down(F.silu(h)), 2, ceil_mode=True))  # (B, 2W, X/2[, Y/2])
         for up, block, skip in zip(reversed(self.up), reversed(self.right), reversed(skips), strict=True):
-            h = skip + F.interpolate(up(h), skip.shape[2:], mode=self.mode, align_corners=True)
+            h = skip + F.interpolate(up(h), skip.shape[2:], mode=mode, align_corners=True)
             h = block(h)  # (B, W, X[, Y])
-        u = self.head(F.silu(h))  # (B, C', X[, Y])
-        return F.pad(u, [side for wall in reversed(self.wall) for side in (int(wall), 0)])
-
-
-def _halve(h: Tensor) -> Tensor:
-    """Mean over pairs of points along each axis, the last pair perhaps incomplete."""
-    pool = F.avg_pool1d if h.ndim == 3 else F.avg_pool2d
-    return pool(h, 2, ceil_mode=True)
+        return self.head(F.silu(h))  # (B, C', X[, Y])

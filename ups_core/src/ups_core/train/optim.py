@@ -7,7 +7,8 @@ layers; the first and the last one, and all vectors, take AdamW (Loshchilov & Hu
 
 Both are written out here. ``torch.optim.Muon`` refuses weights that are not two-dimensional, which
 those of convolutions are not, and orthogonalises them one at a time; this one flattens a kernel
-(C_out, C_in, K) to (C_out, C_in*K) and stacks equal shapes into one batched product. And whatever
+(C_out, C_in, K) to (C_out, C_in*K) and stacks equal shapes into one batched product. A weight called
+``stack`` holds a matrix in each of its rows. And whatever
 ``torch.optim`` makes loads the compiler first, four seconds in each process that trains.
 """
 
@@ -38,21 +39,28 @@ def orthogonalise(g: Tensor, iterations: int = 5) -> Tensor:
 class Muon:
     """Nesterov momentum, orthogonalised. A step moves a matrix by lr * sqrt(max(1, rows / cols))."""
 
-    def __init__(self, params: list[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
+    def __init__(self, named: Mapping[str, nn.Parameter], lr: float, momentum: float = 0.95) -> None:
         self.lr, self.momentum = lr, momentum
         alike: dict[tuple[int, int], list[nn.Parameter]] = defaultdict(list)
-        for p in params:
-            alike[len(p), p.numel() // len(p)].append(p)
+        for name, p in named.items():
+            rows, columns = p.shape[1:] if is_stack(name) else (len(p), p[0].numel())
+            alike[rows, columns].append(p)
         self.groups = list(alike.items())
         #: Momentum of each group of M matrices, (M, rows, cols).
-        self.moments = [torch.zeros(len(g), *shape, device=g[0].device) for shape, g in self.groups]
+        self.moments = [
+            torch.zeros(
+                sum(p.numel() for p in group) // (rows * columns), rows, columns, device=group[0].device
+            )
+            for (rows, columns), group in self.groups
+        ]
 
     def step(self, rate: float) -> None:
         for ((rows, columns), params), m in zip(self.groups, self.moments, strict=True):
-            g = torch.stack([_gradient(p).reshape(rows, columns) for p in params])  # (M, rows, cols)
+            g = torch.cat([_gradient(p).reshape(-1, rows, columns) for p in params])  # (M, rows, cols)
             m.lerp_(g, 1 - self.momentum)
             update = orthogonalise(g.lerp(m, self.momentum)) * max(1.0, rows / columns) ** 0.5
-            for p, change in zip(params, update, strict=True):
+            counts = [p.numel() // (rows * columns) for p in params]
+            for p, change in zip(params, update.split(counts), strict=True):
                 p.add_(change.reshape(p.shape), alpha=-self.lr * rate)
 
 
@@ -98,6 +106,11 @@ def _gradient(p: nn.Parameter) -> Tensor:
     return p.grad
 
 
+def is_stack(name: str) -> bool:
+    """Whether the weight of this name is a matrix in each of its rows, (M, rows, cols)."""
+    return name.rpartition(".")[2] == "stack"
+
+
 def inner_matrices(model: nn.Module) -> set[str]:
     """Names of the weights that Muon takes: all but vectors and the layers ``lift`` and ``head``."""
     edges = {"lift", "head"}
@@ -114,7 +127,7 @@ class Optimizer:
         inner = inner_matrices(model) if muon else set()
         self.params, self.clip = list(named.values()), clip
         self.adamw = AdamW([p for name, p in named.items() if name not in inner], lr, weight_decay)
-        self.muon = Muon([p for name, p in named.items() if name in inner], muon_lr)
+        self.muon = Muon({name: p for name, p in named.items() if name in inner}, muon_lr)
 
     @torch.no_grad()
     def step(self, rate: float) -> float:

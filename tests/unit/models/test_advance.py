@@ -1,0 +1,59 @@
+"""What every architecture keeps, whatever its weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ups_core.api.architectures import ARCHITECTURES
+
+SMALL = {
+    "conv": {"width": 4, "dilations": [1]},
+    "unet": {"width": 4, "levels": 2},
+    "fno": {"width": 4, "modes": 2, "layers": 1},
+}
+
+
+def build(name, problem, **config):
+    torch.manual_seed(0)
+    return ARCHITECTURES[name].model_validate({**SMALL[name], **config}).build(problem).double()
+
+
+def state(problem):
+    generator = torch.Generator().manual_seed(1)
+    u = torch.randn(3, len(problem.fields), *problem.shape, generator=generator, dtype=torch.float64)
+    return u, torch.zeros(3, 0).double()
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("conserve", ["flux", "projection", "none"])
+def test_the_mean_is_kept_where_it_is_asked_for(name, conserve, line, torus):
+    cube = {"space": "XYZ", "shape": (6, 6, 6), "spacing": (0.1,) * 3, "boundary": ("periodic",) * 3}
+    for problem in (line(), torus(conserved=(False, True)), line(**cube, wall=(False,) * 3)):
+        u, none = state(problem)
+        after = build(name, problem, conserve=conserve)(u, none)
+        drift = (after - u).mean(tuple(range(2, u.ndim))).abs().amax(0)  # (C,)
+        assert after.shape == u.shape
+        assert (drift[-1] < 1e-12) == (conserve != "none")
+        assert len(drift) == 1 or drift[0] > 1e-6
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_between_walls_nothing_is_kept(name, line):
+    problem = line(boundary=("neumann",), shifts=())
+    u, none = state(problem)
+    assert (build(name, problem)(u, none) - u).mean(2).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_boosted_state_gives_the_boosted_next_state(name, line):
+    problem = replace(line(), boost=0.7)
+    u, none = state(problem)
+    u = u - u.mean(-1, keepdim=True) + 0.1  # away from the edge between two cells
+    model = build(name, problem)
+    expected = torch.roll(model(u, none), -3, -1) - 3 * 0.7
+    torch.testing.assert_close(model(u - 3 * 0.7, none), expected)
+    plain = build(name, problem, galilean=False)
+    assert (plain(u - 2.1, none) - torch.roll(plain(u, none), -3, -1) + 2.1).abs().max() > 1e-3

@@ -1,0 +1,106 @@
+"""A network made a surrogate: what the physics says of every problem of a kind, whatever the architecture.
+
+A raw network turns channels on a grid into channels on the same grid. :class:`Advance` makes of it one
+frame of a transient problem, :class:`Solve` the solution of a steady one. What a family declares is held
+here, exactly, so that no network has to learn it:
+
+**Conservation.** Where the equation conserves a field, the network predicts the *flux* F through the cell
+faces, not the change: u_next = u + F(i-1/2) - F(i+1/2), whose sum over a periodic grid vanishes whatever F
+is (LeVeque, Finite Volume Methods for Hyperbolic Problems, eq. 4.4). The mean is then kept exactly, and
+errors can move mass but not make it, which keeps long rollouts in place. The weaker form, a *projection*,
+takes the mean off the change.
+
+**Galilean invariance.** Where the equation is the same for a moving observer, every state is seen by the
+one who moves with its mean, to the nearest whole cell a frame, so that the boost is exact on the grid. The
+network then need not learn what a uniform flow does, and a faster one than in training is nothing new.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ups_core.models.layers import with_parameters
+from ups_core.models.problem import Problem
+
+Conservation = Literal["flux", "projection", "none"]
+
+
+class Advance(nn.Module):
+    """(B, C, X[, Y]) and (B, P) to the state one frame later, (B, C, X[, Y]); normalised values."""
+
+    def __init__(
+        self, network: nn.Module, problem: Problem, *, conserve: Conservation, galilean: bool
+    ) -> None:
+        super().__init__()
+        self.network, self.dimensions = network, problem.dimensions
+        #: A shifted state gives the shifted next state: nothing to learn from shifted samples.
+        self.shift_equivariant = bool(getattr(network, "shift_equivariant", False)) and problem.periodic
+        self.boost = problem.boost if galilean else None
+        self.conserve = conserve
+        kept = problem.conserved if conserve != "none" and problem.periodic else ()
+        self.kept = [c for c, whether in enumerate(kept) if whether]
+        self.free = [c for c in range(len(problem.fields)) if c not in self.kept]
+        with torch.no_grad():  # start near the identity: a frame resembles the one before
+            network.get_parameter("head.weight").mul_(0.1)
+
+    def forward(self, u: Tensor, parameters: Tensor) -> Tensor:
+        if self.boost is None:
+            return self.at_rest(u, parameters)
+        cells = torch.round(u.mean(dim=-1, keepdim=True) / self.boost)  # (B, 1, 1), cells a frame
+        after = self.at_rest(u - cells * self.boost, parameters)  # (B, 1, X)
+        x = torch.arange(u.shape[-1], device=u.device)  # (X,)
+        behind = (x - cells.long()) % u.shape[-1]  # (B, 1, X)
+        return after.gather(-1, behind) + cells * self.boost
+
+    def at_rest(self, u: Tensor, parameters: Tensor) -> Tensor:
+        """One frame, seen by an observer at rest."""
+        out = self.network(with_parameters(u, parameters))  # (B, channels_out, X[, Y])
+        if not self.kept:
+            return u + out
+        kept, change = out.split([out.shape[1] - len(self.free), len(self.free)], dim=1)
+        if self.conserve == "flux":
+            kept = self._inflow(kept)
+        else:
+            kept = kept - kept.mean(tuple(range(2, u.ndim)), keepdim=True)
+        if not self.free:
+            return u + kept
+        both = torch.empty_like(u)
+        both[:, self.kept], both[:, self.free] = kept, change
+        return u + both
+
+    def _inflow(self, flux: Tensor) -> Tensor:
+        """Face fluxes (B, D*C, X[, Y]), entry i at the face behind cell i, to net inflow (B, C, X[, Y])."""
+        inflow = torch.zeros((), device=flux.device)
+        for axis, f in enumerate(flux.chunk(self.dimensions, dim=1), start=2):  # f (B, C, X[, Y])
+            inflow = inflow + torch.roll(f, 1, axis) - f
+        return inflow
+
+
+def channels_out(problem: Problem, conserve: Conservation) -> int:
+    """How many channels a network of :class:`Advance` predicts: a flux has as many as the grid has axes."""
+    if conserve != "flux" or not problem.periodic:
+        return len(problem.fields)
+    return sum(problem.dimensions if kept else 1 for kept in problem.conserved)
+
+
+class Solve(nn.Module):
+    """Input (B, C, X[, Y]) and parameters (B, P) to the solution (B, C', X[, Y]); normalised values.
+
+    Where node 0 lies on a wall, the mirror image of the grid has no data there, so the network sees the
+    nodes from 1 on only, which are a symmetric set, and the solution is zero on the wall.
+    """
+
+    def __init__(self, network: nn.Module, problem: Problem) -> None:
+        super().__init__()
+        self.network, self.wall = network, problem.wall
+        self.shift_equivariant = bool(getattr(network, "shift_equivariant", False)) and problem.periodic
+
+    def forward(self, a: Tensor, parameters: Tensor) -> Tensor:
+        for axis, wall in enumerate(self.wall, start=2):
+            a = a.narrow(axis, int(wall), a.shape[axis] - int(wall))
+        u = self.network(with_parameters(a, parameters))  # (B, C', X[, Y])
+        return F.pad(u, [side for wall in reversed(self.wall) for side in (int(wall), 0)])
