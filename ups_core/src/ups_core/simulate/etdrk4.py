@@ -1,4 +1,4 @@
-"""Fourth-order exponential time differencing for the viscous Burgers equation in Fourier space.
+"""Fourth-order exponential time differencing in Fourier space, and the viscous Burgers equation by it.
 
 Written mode by mode, v_t + (v²/2)_x = ν v_xx is a stiff linear part, -ν κ² c_k, and a mild nonlinear
 one, -iκ/2 (v²)_k. Exponential time differencing (Cox & Matthews, J. Comput. Phys. 176, 2002) carries
@@ -34,6 +34,28 @@ def modes(points: int) -> int:
     return (points - 1) // 3 + 1
 
 
+def coefficients(linear: np.ndarray, step: float) -> tuple[np.ndarray, ...]:
+    """exp(hL), exp(hL/2), Q, f1, 2 f2, f3 of a step h for the real eigenvalues L, each of L's shape."""
+    hl = linear.reshape(-1) * step  # (K,)
+    circle = np.exp(1j * np.pi * (np.arange(CIRCLE) + 0.5) / CIRCLE)  # upper half: hL is real
+    z = hl[:, None] + circle  # (K, 32)
+    half = np.exp(z / 2)
+    full = half * half  # exp(z)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return step * values.mean(axis=1).real
+
+    tables = (
+        np.exp(hl),
+        np.exp(hl / 2),
+        mean((half - 1) / z),
+        mean((-4 - z + full * (4 - 3 * z + z**2)) / z**3),
+        mean((2 + z + full * (z - 2)) / z**3) * 2,
+        mean((-4 - 3 * z - z**2 + full * (4 - z)) / z**3),
+    )
+    return tuple(table.reshape(linear.shape) for table in tables)
+
+
 @dataclass(frozen=True)
 class Scheme:
     """One step size on one grid: the coefficients of a step, and the step itself.
@@ -57,25 +79,8 @@ class Scheme:
 
     @cached_property
     def _tables(self) -> tuple[np.ndarray, ...]:
-        """exp(hL), exp(hL/2), Q, f1, 2 f2, f3: each (2K,); real and imaginary parts are scaled alike."""
-        linear = -self.viscosity * self.wave_numbers**2 * self.step  # (K,) hL
-        circle = np.exp(1j * np.pi * (np.arange(CIRCLE) + 0.5) / CIRCLE)  # upper half: hL is real
-        z = linear[:, None] + circle  # (K, 32)
-        half = np.exp(z / 2)
-        full = half * half  # exp(z)
-        h = self.step
-
-        def mean(values: np.ndarray) -> np.ndarray:
-            return h * values.mean(axis=1).real
-
-        tables = (
-            np.exp(linear),
-            np.exp(linear / 2),
-            mean((half - 1) / z),
-            mean((-4 - z + full * (4 - 3 * z + z**2)) / z**3),
-            mean((2 + z + full * (z - 2)) / z**3) * 2,
-            mean((-4 - 3 * z - z**2 + full * (4 - z)) / z**3),
-        )
+        """The coefficients, each (2K,); real and imaginary parts are scaled alike."""
+        tables = coefficients(-self.viscosity * self.wave_numbers**2, self.step)
         return tuple(np.repeat(table, 2) for table in tables)
 
     def advance(self, c: np.ndarray, steps: int) -> np.ndarray:
