@@ -14,12 +14,16 @@ import yaml
 
 from ups_core.api import Dataset, TrainingRun
 from ups_core.api.dataset import DatasetSpec
+from ups_core.api.peers import fno
 from ups_core.api.stages import STAGES, OperatorConfig
 from ups_core.api.templates import expanded
 from ups_core.api.trainingrun import Stage
 from ups_core.data.families import family as family_of
 from ups_core.errors import InvalidSpec
 from ups_core.runs import record_of
+
+#: The step that trains the peer ``fno``.
+PEER = "train-fno"
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,7 @@ def run_steps(run: TrainingRun, dataset: Dataset | RegisteredDataset) -> list[Pl
         name="cache", step="cache", record=record, inputs={"data": converted, "splits": validated}
     )
     evaluation = {k: v for k, v in spec.evaluation.to_dict().items() if k not in ("gates", "seeds")}
+    peer = fno_step(run, family) if "fno" in spec.evaluation.peers else None
     steps, evaluations = [cache], []
     for nth in range(spec.evaluation.seeds):
         suffix = f"-seed{nth}" if nth else ""
@@ -174,9 +179,10 @@ def run_steps(run: TrainingRun, dataset: Dataset | RegisteredDataset) -> list[Pl
                 record=record,
                 recipe={"evaluation": evaluation},
                 options={"threads": spec.threads},
-                inputs={"data": "cache", "model": trained[-1].name},
+                inputs={"data": "cache", "model": trained[-1].name} | ({"fno": peer.name} if peer else {}),
             )
         )
+    steps += [peer] if peer else []
     model = evaluations[0].inputs["model"]
     analyze = PlannedStep(
         name="analyze",
@@ -248,6 +254,30 @@ def train_steps(run: TrainingRun, family: str, *, seed: int, suffix: str) -> lis
             steps.append(encode)
             inputs = {"data": "cache", "codec": train.name, "latents": encode.name}
     return steps
+
+
+def fno_step(run: TrainingRun, family: str) -> PlannedStep:
+    """Training of the peer, for the CPU seconds that the stages of one seed have, or else will have taken.
+
+    In the first case its key does not depend on theirs, so that one peer stands beside many runs.
+    """
+    spec = run.spec
+    budgets = [float(stage.config.get("cpuBudgetSeconds") or 0) for stage in spec.stages]
+    known = sum(budgets) if all(budgets) else None
+    config = fno(steady=family_of(family).steady, cpu_seconds=known)
+    rivals = {f"rival-{stage.name}": f"train-{stage.name}" for stage in spec.stages} if known is None else {}
+    return PlannedStep(
+        name=PEER,
+        step="train",
+        record=record_of(run),
+        recipe={"stages": {"operator": {"config": config, "processes": 1}}, "seed": spec.seed},
+        options={
+            "stage": "operator",
+            "threads": spec.threads,
+            "checkpoint": spec.stages[-1].checkpoint.to_dict(),
+        },
+        inputs={"data": "cache", **rivals},
+    )
 
 
 def stage_config(stage: Stage, *, steady: bool) -> dict[str, Any]:

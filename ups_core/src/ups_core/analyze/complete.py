@@ -69,12 +69,12 @@ def cost_rows(facts: Mapping[str, Any]) -> list[list[str]]:
     cost = facts.get("cost") or {}
     return [
         [
-            {"solver": "classical solver"}.get(who, who),
+            {"solver": "classical solver", "fno": "tuned FNO"}.get(who, who),
             number(cost[who].get("frames")),
             duration(cost[who].get("cpu_seconds")),
             number(cost[who].get("frames_per_cpu_second")),
         ]
-        for who in ("surrogate", "solver")
+        for who in ("surrogate", "fno", "solver")
         if who in cost
     ]
 

@@ -18,9 +18,11 @@ LEFT, RIGHT = 62.0, 104.0
 NAMES = {
     "rollout": ("surrogate", "surrogate"),
     "one_step": ("one step", "one-step"),
+    "fno.rollout": ("tuned FNO", "fno"),
     "solver.rollout": ("solver", "solver"),
     "persistence.rollout": ("persistence", "persistence"),
     "rel_l2": ("surrogate", "surrogate"),
+    "fno.rel_l2": ("tuned FNO", "fno"),
     "solver.rel_l2": ("solver", "solver"),
     "mean.rel_l2": ("training mean", "persistence"),
 }
@@ -139,9 +141,14 @@ def per_sample(rows: Sequence[Mapping[str, float | None]], metric: str, most: in
 
     ``rows`` map a column of ``per_sample.csv`` to its value, None where the prediction diverged.
     """
-    keys = {"rollout.nrmse": "rollout", "solver.rollout.nrmse": "solver.rollout",
+    keys = {"rollout.nrmse": "rollout", "fno.rollout.nrmse": "fno.rollout",
+            "solver.rollout.nrmse": "solver.rollout",
             "persistence.rollout.nrmse": "persistence.rollout"}  # fmt: skip
-    columns = [key for key in (*keys, "rel_l2", "solver.rel_l2", "mean.rel_l2") if rows and key in rows[0]]
+    columns = [
+        key
+        for key in (*keys, "rel_l2", "fno.rel_l2", "solver.rel_l2", "mean.rel_l2")
+        if rows and key in rows[0]
+    ]
     main = columns[0]
     ordered = sorted(rows, key=lambda row: np.inf if (error := row[main]) is None else error)
     if len(ordered) > most:

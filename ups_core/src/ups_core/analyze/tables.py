@@ -10,6 +10,7 @@ from ups_core.analyze.numbers import number, whole
 #: Peer to the words of its column, its metrics' prefix where transient and where steady.
 PEERS = (
     ("surrogate", "", ""),
+    ("tuned FNO", "fno.", "fno."),
     ("solver", "solver.", "solver."),
     ("persistence", "persistence.", ""),
     ("training mean", "", "mean."),
@@ -74,7 +75,12 @@ def _fields(metrics: Mapping[str, float], prefix: str) -> list[str]:
 
 def drift_rows(metrics: Mapping[str, float]) -> list[list[str]]:
     """Who moves the conserved means how far; nothing where the family conserves none."""
-    who = (("data", "truth"), ("surrogate", "rollout"), ("solver", "solver.rollout"))
+    who = (
+        ("data", "truth"),
+        ("surrogate", "rollout"),
+        ("tuned FNO", "fno.rollout"),
+        ("solver", "solver.rollout"),
+    )
     return [
         [words, number(metrics[f"{prefix}.conservation_drift"], 2)]
         for words, prefix in who

@@ -35,18 +35,20 @@ def verdict(
     own = metrics.get(metric)
     if steady:
         label, trivial, baseline = "relative L2 error", "mean.rel_l2", "the training mean"
-        solver, diverged = "solver.rel_l2", "diverged"
+        solver, fno, diverged = "solver.rel_l2", "fno.rel_l2", "diverged"
         task = f"On {samples} unseen inputs the surrogate finds the solution"
         scores = [("surrogate", "surrogate", own)]
     else:
         label, trivial, baseline = "nRMSE", "persistence.rollout.nrmse", "persistence"
-        solver, diverged = "solver.rollout.nrmse", "rollout.diverged"
+        solver, fno, diverged = "solver.rollout.nrmse", "fno.rollout.nrmse", "rollout.diverged"
         given = "one frame" if facts["given"] == 1 else f"{facts['given']} frames"
         task = f"Given {given} of {samples} unseen trajectories, the surrogate predicts {facts['steps']} more"
         scores = [
             ("surrogate, rollout", "surrogate", own),
             ("surrogate, one step", "one-step", metrics.get("one_step.nrmse")),
         ]
+    if fno in metrics or f"{fno.removesuffix('.nrmse')}.diverged" in metrics:
+        scores.append(("tuned FNO", "fno", metrics.get(fno)))
     if solver in metrics or solver.replace("rel_l2", "diverged").replace("nrmse", "diverged") in metrics:
         scores.append(("coarse solver", "solver", metrics.get(solver)))
     if trivial in metrics:
@@ -61,10 +63,18 @@ def verdict(
         )
     beside = [
         f"{relation(own, metrics[name])} {words} ({number(metrics[name])})"
-        for name, words in ((trivial, baseline), (solver, "the classical solver on the same grid"))
+        for name, words in (
+            (trivial, baseline),
+            (fno, "a tuned FNO trained as long"),
+            (solver, "the classical solver on the same grid"),
+        )
         if name in metrics
     ]
-    compared = f": {' and '.join(beside)}" if beside else ""
+    compared = (
+        f": {', '.join(beside[:-1])} and {beside[-1]}"
+        if len(beside) > 1
+        else "".join(f": {b}" for b in beside)
+    )
     finite = [error for error in errors if error is not None]
     spread = (
         f" Half of the samples are below {number(statistics.median(finite))}; "

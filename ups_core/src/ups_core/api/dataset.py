@@ -41,7 +41,7 @@ SplitName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40
 
 
 #: Parts of metric names; a further test set leads the names of its metrics.
-RESERVED = frozenset({"persistence", "mean", "solver", "truth", "rollout", "one_step", "rel_l2"})
+RESERVED = frozenset({"persistence", "mean", "solver", "fno", "truth", "rollout", "one_step", "rel_l2"})
 
 
 class SimulateSource(Model):

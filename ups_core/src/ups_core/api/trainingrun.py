@@ -126,8 +126,12 @@ class Evaluation(Model):
     """The split that is reported; neither `train` nor `val`."""
     rollout: Rollout = Rollout()
     """Closed-loop rollout; unused for steady problems."""
-    peers: Annotated[list[Literal["persistence", "solver"]], Field(max_length=8)] = ["persistence", "solver"]
-    """What stands beside the surrogate; for steady problems `persistence` is the mean predictor."""
+    peers: Annotated[list[Literal["persistence", "solver", "fno"]], Field(max_length=8)] = [
+        "persistence",
+        "solver",
+    ]
+    """What stands beside the surrogate: the last frame (for steady problems, the mean solution), the family's
+    classical solver, a tuned Fourier neural operator trained for the same CPU seconds."""
     gates: Annotated[list[Gate], Field(max_length=32)] = []
     """Thresholds that the run must meet."""
     seeds: Annotated[int, Field(ge=1, le=16)] = 1

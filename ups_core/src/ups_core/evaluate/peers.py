@@ -6,6 +6,8 @@
   the nearest one inside (on periodic axes the field wraps around).
 - **solver**: the family's own solver, in float64, started from the same initial frame (or input) at
   the data's own, coarse resolution. Its error is what discretisation alone costs there.
+- **fno**: a tuned Fourier neural operator, trained on the same arrays for the same CPU seconds. To an
+  evaluation it is one more :class:`Surrogate`.
 """
 
 from __future__ import annotations

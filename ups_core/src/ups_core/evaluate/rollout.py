@@ -19,6 +19,9 @@ from ups_core.evaluate.split import Split, Window
 
 Tick = Callable[[], None]
 
+#: Whose rollouts may diverge and drift.
+MOVING = ("rollout", "solver.rollout", "fno.rollout")
+
 
 @dataclass(frozen=True)
 class Score:
@@ -40,9 +43,13 @@ def judge_transient(
     family: Family,
     *,
     names: Sequence[str],
+    fno: peers.Surrogate | None = None,
     tick: Tick,
 ) -> Judgement:
-    """All metrics of the surrogate, and of the peers in ``names``, over the predicted frames of a split."""
+    """All metrics of the surrogate, and of the peers in ``names``, over the predicted frames of a split.
+
+    ``fno`` is the trained peer, judged like the surrogate.
+    """
     fields = [field.name for field in family.fields]
     conserved = [fields.index(name) for name in family.conserved]
     shown = sorted({0, (frames.steps - 1) // 2, frames.steps - 1})  # frames whose spectra are kept
@@ -53,11 +60,9 @@ def judge_transient(
     def predict(batch: slice) -> np.ndarray:
         return peers.surrogate_rollout(model, split, batch, frames)
 
-    def metered(batch: slice) -> np.ndarray:
-        with meter.running((batch.stop - batch.start) * frames.steps):
-            return predict(batch)
-
-    rollout = score(metered, split, frames, conserved, tick=tick, spectra=spectra, shown=shown)
+    rollout = score(
+        _metered(predict, frames, meter), split, frames, conserved, tick=tick, spectra=spectra, shown=shown
+    )
     one_step = score(
         lambda b: peers.surrogate_one_step(model, split, b, frames), split, frames, [], tick=tick
     )
@@ -72,6 +77,16 @@ def judge_transient(
         )
     if "solver" in names and family.solver is not None:
         scores["solver.rollout"], cost["solver"] = _solver(family.solver, split, frames, conserved, tick)
+
+    if fno is not None:
+        peers.surrogate_rollout(fno, split, slice(0, 1), Window(frames.given, 1))
+        fno_meter, its = Meter(), fno
+        run = _metered(lambda b: peers.surrogate_rollout(its, split, b, frames), frames, fno_meter)
+        scores["fno.rollout"] = score(run, split, frames, conserved, tick=tick)
+        scores["fno.one_step"] = score(
+            lambda b: peers.surrogate_one_step(its, split, b, frames), split, frames, [], tick=tick
+        )
+        cost["fno"] = fno_meter.to_dict()
 
     truth = _truth_drift(split, frames, conserved) if conserved else None
     return Judgement(
@@ -118,12 +133,20 @@ def _solver(
 ) -> tuple[Score, dict[str, float]]:
     meter = Meter()
     peers.solver_rollout(solver, split, slice(0, 1), Window(frames.given, 1))
+    run = _metered(lambda b: peers.solver_rollout(solver, split, b, frames), frames, meter)
+    return score(run, split, frames, conserved, tick=tick), meter.to_dict()
 
-    def metered(batch: slice) -> np.ndarray:
+
+def _metered(
+    predict: Callable[[slice], np.ndarray], frames: Window, meter: Meter
+) -> Callable[[slice], np.ndarray]:
+    """The same predictor, with its time and frames counted."""
+
+    def run(batch: slice) -> np.ndarray:
         with meter.running((batch.stop - batch.start) * frames.steps):
-            return peers.solver_rollout(solver, split, batch, frames)
+            return predict(batch)
 
-    return score(metered, split, frames, conserved, tick=tick), meter.to_dict()
+    return run
 
 
 def _truth_drift(split: Split, frames: Window, conserved: Sequence[int]) -> np.ndarray:
@@ -139,14 +162,14 @@ def _truth_drift(split: Split, frames: Window, conserved: Sequence[int]) -> np.n
 def _flat(scores: dict[str, Score], fields: list[str], truth_drift: np.ndarray | None) -> dict[str, float]:
     rollout = scores["rollout"]
     flat = {f"{name}.nrmse": float(metrics.mean_defined(found.error)) for name, found in scores.items()}
-    for name in ("rollout", "solver.rollout", "persistence.rollout"):
+    for name in ("rollout", "solver.rollout", "fno.rollout", "persistence.rollout"):
         if name in scores:
             flat[f"{name}.last_frame.nrmse"] = float(metrics.mean_defined(scores[name].error[:, -1]))
             flat[f"{name}.max_error"] = float(scores[name].largest.max())
     # Nothing is undefined in most data; where something is, every mean says how much it left out.
     if left_out := metrics.undefined(rollout.error):
         flat["rollout.undefined"] = left_out
-    for name in ("rollout", "solver.rollout"):
+    for name in MOVING:
         if name in scores:
             flat[f"{name}.diverged"] = int(metrics.diverged(scores[name].error).sum())
     if len(fields) > 1:
@@ -154,7 +177,7 @@ def _flat(scores: dict[str, Score], fields: list[str], truth_drift: np.ndarray |
             flat[f"rollout.{field}.nrmse"] = float(metrics.mean_defined(rollout.error[..., i]))
     if truth_drift is not None:
         flat["truth.rollout.conservation_drift"] = float(metrics.mean_defined(truth_drift))
-        for name in ("rollout", "solver.rollout"):
+        for name in MOVING:
             if name in scores:
                 flat[f"{name}.conservation_drift"] = float(metrics.mean_defined(scores[name].drift))
     return flat

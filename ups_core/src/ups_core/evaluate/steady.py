@@ -21,11 +21,13 @@ def judge_steady(
     boundary: Mapping[str, str],
     *,
     names: Sequence[str],
+    fno: peers.Surrogate | None = None,
     tick: Callable[[], None],
 ) -> Judgement:
     """All metrics of the surrogate, and of the peers in ``names``, over a split.
 
-    ``persistence`` among the names asks for the mean predictor, its counterpart where nothing moves.
+    ``persistence`` among the names asks for the mean predictor, its counterpart where nothing moves;
+    ``fno`` is the trained peer, judged like the surrogate.
     """
     spectra, meter = Spectra(split.space), Meter()
     peers.surrogate_steady(model, split, slice(0, 1))  # see judge_transient
@@ -65,6 +67,17 @@ def judge_steady(
         if assumed := dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)):
             notes["solver"] = "; ".join(assumed)
         cost["solver"] = solver_meter.to_dict()
+
+    if fno is not None:
+        peers.surrogate_steady(fno, split, slice(0, 1))
+        fno_meter, its = Meter(), fno
+
+        def infer(batch: slice) -> np.ndarray:
+            with fno_meter.running(batch.stop - batch.start):
+                return peers.surrogate_steady(its, split, batch)
+
+        columns["fno.rel_l2"], columns["fno.max_error"] = score(infer, split, tick)
+        cost["fno"] = fno_meter.to_dict()
 
     flat = {name: float(metrics.mean_defined(v)) for name, v in columns.items() if name.endswith("rel_l2")}
     flat |= {name: float(v.max()) for name, v in columns.items() if name.endswith("max_error")}

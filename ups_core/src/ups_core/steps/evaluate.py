@@ -20,6 +20,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
     asked = ctx.recipe["evaluation"]
     data, dataset = ctx.inputs["data"].folder(ctx.work), ctx.inputs["data"].json("dataset.json")
     model = Surrogate.load(ctx.inputs["model"].folder(ctx.work))
+    fno = Surrogate.load(ctx.inputs["fno"].folder(ctx.work)) if "fno" in ctx.inputs else None
     family = family_named(dataset["family"])
     main = asked["split"]
     names = [main, *sorted(n for n in dataset["splits"] if n not in ("train", "val", main))]
@@ -40,12 +41,12 @@ def run(ctx: StepContext) -> dict[str, Any]:
     for split in splits:
         if train is not None:
             judgement = judge_steady(
-                model, split, train, family, dataset["boundary"], names=asked["peers"], tick=tick
+                model, split, train, family, dataset["boundary"], names=asked["peers"], fno=fno, tick=tick
             )
         else:
             windows[split.name] = window(split, asked.get("rollout", {}))
             judgement = judge_transient(
-                model, split, windows[split.name], family, names=asked["peers"], tick=tick
+                model, split, windows[split.name], family, names=asked["peers"], fno=fno, tick=tick
             )
         judged[split.name] = (split, judgement)
 

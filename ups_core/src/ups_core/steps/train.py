@@ -40,7 +40,7 @@ from ups_core.train.tracking import tracker
 
 def run(ctx: StepContext) -> dict[str, Any]:
     stage, seed = ctx.options["stage"], int(ctx.recipe["seed"])
-    config = STAGES[stage].model_validate(ctx.recipe["stages"][stage]["config"])
+    config = STAGES[stage].model_validate(ctx.recipe["stages"][stage]["config"] | as_long_as_rivals(ctx))
     if threads := ctx.options.get("threads"):
         torch.set_num_threads(threads)
     keep_freed_memory()
@@ -75,6 +75,13 @@ def run(ctx: StepContext) -> dict[str, Any]:
             report=report,
         )
     return publish(ctx.out, prepared, fitted)
+
+
+def as_long_as_rivals(ctx: StepContext) -> dict[str, float]:
+    """The limit of a peer: all the CPU seconds that the stages it stands beside have taken, if it has any."""
+    rivals = [found.manifest for role, found in ctx.inputs.items() if role.startswith("rival-")]
+    seconds = sum(manifest.provenance["result"]["cpuSeconds"] for manifest in rivals)
+    return {"cpuBudgetSeconds": seconds} if rivals else {}
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def dataset_line(name: str, version: str, splits: Mapping[str, int]) -> str:
 
 
 #: Whose metrics stand beside the surrogate's, in the order of their columns.
-PEERS = ("persistence", "mean", "solver", "truth")
+PEERS = ("persistence", "mean", "solver", "fno", "truth")
 #: What is looked at first comes first.
 FIRST = ("rollout.nrmse", "one_step.nrmse", "rel_l2")
 

@@ -11,7 +11,7 @@ from ups_core.api.computeclass import Capacity
 from ups_core.api.templates import expanded
 from ups_core.api.trainingrun import Stage
 from ups_core.errors import BudgetExceeded, InvalidSpec
-from ups_workflows.plan import Plan
+from ups_workflows.plan import PEER, Plan
 
 SECONDS_PER_HOUR = 3600
 
@@ -124,21 +124,22 @@ def paid_stage(run: TrainingRun, step: str) -> Stage | None:
             return stage
     if step == "encode" or step.startswith("encode-seed"):
         return next(stage for stage in stages if stage.name == "codec")
-    return stages[-1] if step == "evaluate" or step.startswith("evaluate-seed") else None
+    return stages[-1] if step in ("evaluate", PEER) or step.startswith("evaluate-seed") else None
 
 
 def deadline(run: TrainingRun, compute: Compute, spent_usd: float, *, grace_seconds: int) -> Deadline | None:
     """How long the next attempt may last, if anything limits it.
 
-    Money lasts for ``(cap - spent) / rate``, where the chains of ``evaluation.seeds`` run side by side and
-    add up their rates. A reserve of ``grace_seconds`` of it is kept: the last checkpoint costs too.
-    BudgetExceeded where not even a minute is left.
+    Money lasts for ``(cap - spent) / rate``, where the chains of ``evaluation.seeds`` and the trained peer
+    may run side by side and add up their rates. A reserve of ``grace_seconds`` of it is kept: the last
+    checkpoint costs too. BudgetExceeded where not even a minute is left.
     """
     spec = expanded(run).spec
     limits: list[Deadline] = []
     if spec.active_deadline_seconds is not None:
         limits.append(Deadline(spec.active_deadline_seconds, "DeadlineExceeded"))
-    rate = max((compute.usd_per_hour(stage) for stage in spec.stages), default=0.0) * spec.evaluation.seeds
+    rate = max((compute.usd_per_hour(stage) for stage in spec.stages), default=0.0)
+    rate *= chains(run)
     if spec.budget is not None and rate > 0:
         left = spec.budget.usd - spent_usd
         seconds = int(left / rate * SECONDS_PER_HOUR) - grace_seconds
@@ -154,6 +155,11 @@ def deadline(run: TrainingRun, compute: Compute, spent_usd: float, *, grace_seco
     return min(limits, default=None)
 
 
+def chains(run: TrainingRun) -> int:
+    """How many trainings of all stages there are: one for each seed, and as much again for the peer."""
+    return run.spec.evaluation.seeds + ("fno" in run.spec.evaluation.peers)
+
+
 def estimated_usd(run: TrainingRun, plan: Plan, compute: Compute) -> float | None:
     """What training of all stages and seeds costs by the classes' reference throughput, US dollars.
 
@@ -163,7 +169,12 @@ def estimated_usd(run: TrainingRun, plan: Plan, compute: Compute) -> float | Non
     usd = 0.0
     for step in plan.steps:
         stage = paid_stage(run, step.name)
-        if step.step != "train" or stage is None or not (rate := compute.usd_per_hour(stage)):
+        if (
+            step.step != "train"
+            or step.name == PEER
+            or stage is None
+            or not (rate := compute.usd_per_hour(stage))
+        ):
             continue
         config = step.recipe["stages"][stage.name]["config"]
         architecture = config.get("architecture", {}).get("name", stage.name)
@@ -172,4 +183,5 @@ def estimated_usd(run: TrainingRun, plan: Plan, compute: Compute) -> float | Non
             return None
         samples = config["steps"] * config["batchSize"]
         usd += rate * samples / per_second / SECONDS_PER_HOUR
-    return round(usd, 2)
+    seeds = run.spec.evaluation.seeds
+    return round(usd * chains(run) / seeds, 2)

@@ -1,0 +1,36 @@
+"""The trained peer: a Fourier neural operator with the recipe that validation chose among many.
+
+docs/benchmarks.md says among which, and holds it to the reference implementation in every measurement.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ups_core.api.stages import OperatorConfig
+
+#: Without the physics that a family declares: what a person would train who takes the method as published.
+TRANSIENT: dict[str, Any] = {
+    "architecture": {"name": "fno", "modes": 9, "conserve": "none", "galilean": False},
+    "optimizer": "adamw",
+    "lr": 4e-3,
+    "weightDecay": 1e-4,
+    "noise": 0.01,
+}
+STEADY: dict[str, Any] = {
+    "architecture": {"name": "fno", "modes": 5, "conserve": "none", "galilean": False},
+    "optimizer": "adamw",
+    "lr": 1.6e-2,
+    "weightDecay": 1e-4,
+    "loss": "l2",
+}
+
+
+def fno(*, steady: bool, cpu_seconds: float | None) -> dict[str, Any]:
+    """The peer's stage config; ``cpuBudgetSeconds`` is left out where it is to be what others took."""
+    tuned = STEADY if steady else TRANSIENT
+    config = OperatorConfig.model_validate({**tuned, "cpuBudgetSeconds": cpu_seconds or 1.0})
+    whole = config.resolved(steady=steady).to_dict()
+    if cpu_seconds is None:
+        del whole["cpuBudgetSeconds"]
+    return whole
