@@ -59,6 +59,31 @@ def test_simulated_to_cached_in_shards(pipeline):
     }
 
 
+def test_listed_values_share_initial_states_and_one_of_them_can_be_held_out(pipeline):
+    asked = recipe(samples=6)
+    asked["source"]["simulate"]["params"]["beta"] = [0.1, 0.4, 2.0]
+    raw = pipeline.run("simulate", asked)
+    assert sorted(raw.manifest.files) == [f"samples-0-beta{beta}.hdf5" for beta in ("0.1", "0.4", "2")]
+    data = pipeline.run("convert", {"family": "advection1d", "convert": {}}, {"raw": raw})
+    seen = {"beta": [0.1, 2.0]}
+    splits = {
+        "train": {"where": seen, "count": 3},
+        "val": {"where": seen, "count": 1},
+        "test": {"where": seen, "count": 2},
+        "unseen": {"where": {"beta": 0.4}},
+    }
+    validation = {"conservation": 0.01}  # 32 points hold a kink badly
+    wanted = {"family": "advection1d", "splits": splits, "seed": 0, "validation": validation}
+    dealt = pipeline.run("validate", wanted, {"data": data})
+    described = dealt.json("dataset.json")["splits"]
+    assert {name: split["samples"] for name, split in described.items()} == {
+        "train": 6,
+        "val": 2,
+        "test": 4,
+        "unseen": 2,  # of six states, those that are neither trained nor chosen on
+    }
+
+
 def test_more_shards_than_samples(pipeline):
     with pytest.raises(InvalidSpec, match=r"(?s)more shards than samples.*spec.source.simulate.shards"):
         pipeline.run("simulate", recipe(0, samples=1, shards=3))

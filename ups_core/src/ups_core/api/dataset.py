@@ -53,8 +53,11 @@ class SimulateSource(Model):
     """Number of samples written to files named `train-*`, instead of `samples`."""
     test: PositiveInt | None = None
     """Number of samples written to files named `test-*`, instead of `samples`."""
-    params: Annotated[dict[str, float], Field(max_length=32)] = {}
-    """Physical and numerical parameters of the family's solver, e.g. `nu`."""
+    params: Annotated[
+        dict[str, float | Annotated[list[float], Field(min_length=1, max_length=64)]], Field(max_length=32)
+    ] = {}
+    """Physical and numerical parameters of the family's solver, e.g. `nu`. A list: all samples under each of
+    its values, in files of their own; of several lists, under all combinations."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the initial states. Sample i depends on the seed, i and the parameters alone."""
     shards: Annotated[int, Field(ge=1, le=1000)] = 1

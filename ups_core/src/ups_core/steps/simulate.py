@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 from ups_core.data.families import family as family_of
@@ -33,6 +34,18 @@ def shard_files(simulate: Mapping[str, Any], shard: int, suffix: str) -> list[tu
     return files
 
 
+def variants(params: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
+    """All combinations of the listed values, each with what tells its files apart.
+
+    >>> list(variants({"nu": [0.001, 1.0], "points": 64}))
+    [('-nu0.001', {'nu': 0.001, 'points': 64}), ('-nu1', {'nu': 1.0, 'points': 64})]
+    """
+    lists = {name: values for name, values in params.items() if isinstance(values, list)}
+    for chosen in product(*lists.values()):
+        one = dict(zip(lists, chosen, strict=True))
+        yield "".join(f"-{name}{value:.12g}" for name, value in one.items()), {**params, **one}
+
+
 def run(ctx: StepContext) -> dict[str, Any]:
     """Publishes the raw files of ``recipe["shard"]``."""
     simulate, family = ctx.recipe["source"]["simulate"], family_of(ctx.recipe["family"])
@@ -53,14 +66,17 @@ def run(ctx: StepContext) -> dict[str, Any]:
             expected="at most one shard a sample",
             fix="lower spec.source.simulate.shards",
         )
-    total, before = sum(len(indices) for _, indices in files), 0
-    for name, indices in files:
+    ways, before = list(variants(simulate.get("params", {}))), 0
+    total = sum(len(indices) for _, indices in files) * len(ways)
+    for (name, indices), (way, params) in product(files, ways):
+        stem, dot, ending = name.partition(".")
+        name = f"{stem}{way}{dot}{ending}"
         family.simulate(
             ctx.out / name,
             indices=indices,
             seed=simulate.get("seed", 0),
-            params=simulate.get("params", {}),
+            params=params,
             progress=lambda done, _, before=before, name=name: ctx.progress(before + done, total, name),
         )
         before += len(indices)
-    return {"files": len(files), "samples": total}
+    return {"files": len(files) * len(ways), "samples": total}

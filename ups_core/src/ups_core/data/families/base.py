@@ -15,12 +15,17 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from ups_core.errors import InvalidSpec
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+#: A parameter to simulate with, or several to simulate with in turn.
+Value = float | list[float]
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -141,12 +146,12 @@ class Family:
     solver: Solver | None = None
     reference: str = ""
 
-    def simulation_params(self, given: Mapping[str, float]) -> dict[str, float]:
+    def simulation_params(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """``given`` completed with the defaults. Raises InvalidSpec for a name that is not among these."""
         return complete(self.name, self.defaults, given)
 
 
-def complete(family: str, defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
+def complete(family: str, defaults: Mapping[str, float], given: Mapping[str, V]) -> dict[str, float | V]:
     """The defaults, overridden by ``given``. Raises InvalidSpec for an unknown name."""
     for name in given:
         if name not in defaults:
