@@ -92,13 +92,33 @@ def test_no_finite_validation_is_a_failure():
         fit(Line(figures=[math.inf] * 4), config(), 0)
 
 
-def test_nan_names_step_and_sample():
+def test_a_sample_that_is_never_finite_is_named_after_a_few_setbacks():
     task = Line(poison=7)
-    with pytest.raises(StageFailed) as caught:
+    with pytest.raises(StageFailed, match="diverged 4 times") as caught:
         fit(task, config(), 0)
-    step = next(i for i, batch in enumerate(task.seen) if 7 in batch)
+    steps = [i for i, batch in enumerate(task.seen) if 7 in batch]
+    assert len(steps) == 4
     assert caught.value.exit_code == 7
-    assert caught.value.details["where"] == f"step {step}, training samples no. 7"
+    assert caught.value.details["where"] == f"step {steps[-1]}, training samples no. 7"
+
+
+def test_a_setback_goes_on_from_the_best_weights_at_half_the_rate(monkeypatch):
+    task, rates = Line(figures=[1.0, 2.0, 3.0, 4.0]), []
+    original, states = task.losses, []
+
+    def losses(indices, generator):
+        states.append({k: v.clone() for k, v in task.model.state_dict().items()})
+        value = original(indices, generator)
+        return value * float("nan") if len(states) == 8 else value
+
+    task.losses = losses
+    fitted = fit(task, config(warmup=0), 0, report=lambda row, share: rates.append((row["step"], row["lr"])))
+    assert fitted.position.setbacks == 1
+    # Validated after step 5; the eighth batch was not learned from, and the ninth starts where the sixth did.
+    assert all(torch.equal(states[8][k], states[5][k]) for k in states[8])
+    smooth = {step: 4e-3 * 0.5 * (1 + math.cos(math.pi * (step - 0.5) / 20)) for step, _ in rates}
+    for step, lr in rates:
+        assert lr == pytest.approx(smooth[step] * (1 if step <= 8 else 0.5))
 
 
 def weights(fitted):

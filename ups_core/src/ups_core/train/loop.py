@@ -4,6 +4,9 @@ One optimizer step at a time, until the limit is used up: steps, epochs, or CPU 
 Everything follows the elapsed share of that limit: learning rate, validations, rows of the curve. The
 best model is the one with the smallest validation figure; the training loss never decides.
 
+A loss or a gradient that is not finite is a setback: the loop goes back to the best weights it has, with
+fresh moments and a lower learning rate, and on from there. After a few setbacks it gives up.
+
 The loop can stop after any step and go on later to the same bytes (under a limit of steps or epochs,
 at a fixed number of threads): the order of samples is a function of seed and epoch, and everything
 else that changes is in the checkpoint.
@@ -32,6 +35,8 @@ log = structlog.get_logger()
 
 #: Rows of the learning curve for each validation.
 ROWS = 5
+#: How often training may diverge before it has failed, and what each time does to the learning rate.
+SETBACKS, SLOWER = 3, 0.5
 
 
 @dataclass
@@ -44,6 +49,7 @@ class Position:
     best_step: int = -1
     loss_sum: float = 0.0
     loss_count: int = 0
+    setbacks: int = 0
     curve: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -70,8 +76,8 @@ def fit(
 
     ``checkpoints`` are written every ``interval`` seconds, when ``stop()`` turns true (Preempted) and at
     the end; the newest is continued. ``facts`` (architecture, units, normaliser hash) are kept in them
-    and must be equal. ``report(row, share)`` gets each row of the curve. StageFailed where a loss or a
-    gradient is not finite, or where no validation was.
+    and must be equal. ``report(row, share)`` gets each row of the curve. StageFailed where losses or
+    gradients were not finite too often, or where no validation was.
     """
     return _Loop(task, config, seed, checkpoints, facts or {}, interval, stop, report).run()
 
@@ -93,20 +99,14 @@ class _Loop:
         self.facts = {**facts, "shapes": shapes_of(task.model)}
         self.batch = min(config.batch_size, len(task))
         self.per_epoch = len(task) // self.batch  # what does not fill a batch waits for the next shuffle
-        self.optimizer = Optimizer(
-            task.model,
-            muon=config.optimizer == "muon",
-            lr=config.lr,
-            muon_lr=config.muon_lr,
-            weight_decay=config.weight_decay,
-            clip=config.clip,
-        )
+        self.optimizer = self.fresh_optimizer()
         self.generator = torch.Generator().manual_seed(seed)
         self.order: tuple[int, Tensor] = (-1, torch.empty(0))
         self.position = Position()
         self.weights = dict(task.model.named_parameters())
         self.average = {k: v.detach().clone() for k, v in self.weights.items()} if config.ema else {}
-        self.best: dict[str, Tensor] = {}
+        #: The best weights yet; before the first validation those of the start.
+        self.best = {k: v.clone() for k, v in task.model.state_dict().items()}
 
     def run(self) -> Fitted:
         if self.checkpoints and (saved := self.checkpoints.newest(self.facts)):
@@ -116,7 +116,7 @@ class _Loop:
         written = time.monotonic()
         share = self.share()
         while share < 1:
-            learning_rate = rate(self.share(0.5), self.config.warmup)
+            learning_rate = rate(self.share(0.5), self.config.warmup) * SLOWER**self.position.setbacks
             self.train_one(learning_rate)
             before, share = share, self.share()
             validated = ticks(before, share, self.config.validations)
@@ -129,7 +129,7 @@ class _Loop:
                 self.save()
                 written = time.monotonic()
         self.save()
-        if not self.best:
+        if self.position.best_step < 0:
             raise StageFailed(
                 "no validation gave a finite figure",
                 found=f"{self.position.step} steps",
@@ -137,6 +137,17 @@ class _Loop:
                 fix="set stages[].config.lr and muonLr to a third",
             )
         return Fitted(self.best, self.position)
+
+    def fresh_optimizer(self) -> Optimizer:
+        config = self.config
+        return Optimizer(
+            self.model,
+            muon=config.optimizer == "muon",
+            lr=config.lr,
+            muon_lr=config.muon_lr,
+            weight_decay=config.weight_decay,
+            clip=config.clip,
+        )
 
     def share(self, ahead: float = 0.0) -> float:
         """Elapsed share of the limit, in the middle of the coming step with ``ahead`` = 1/2."""
@@ -160,10 +171,11 @@ class _Loop:
         loss = losses.mean()
         loss.backward()
         norm, value = self.optimizer.step(learning_rate), float(loss.detach())
-        if not (math.isfinite(norm) and math.isfinite(value)):
-            self.diverged(indices, losses)
         position = self.position
         position.step += 1
+        if not (math.isfinite(norm) and math.isfinite(value)):
+            self.set_back(indices, losses)
+            return
         position.loss_sum += value
         position.loss_count += 1
         if self.average:
@@ -173,14 +185,27 @@ class _Loop:
                 for name, average in self.average.items():
                     average.lerp_(self.weights[name], 1 - decay)
 
-    def diverged(self, indices: Tensor, losses: Tensor) -> None:
-        finite = torch.isfinite(losses)
+    def set_back(self, indices: Tensor, losses: Tensor) -> None:
+        """After a step that was not taken; StageFailed where it was one too many."""
+        position, finite = self.position, torch.isfinite(losses)
         guilty = indices if bool(finite.all()) else indices[~finite]
         names = ", ".join(self.task.describe(int(i)) for i in guilty[:8])
+        where = f"step {position.step - 1}, training samples {names}{', ...' if len(guilty) > 8 else ''}"
+        found = "a gradient that is not finite" if bool(finite.all()) else "a loss that is not finite"
+        position.setbacks += 1
+        if position.setbacks <= SETBACKS:
+            log.warning(
+                "training diverged, going back", where=where, found=found, to_step=max(position.best_step, 0)
+            )
+            self.model.load_state_dict(self.best)
+            self.optimizer = self.fresh_optimizer()
+            for name, average in self.average.items():
+                average.copy_(self.best[name])
+            return
         raise StageFailed(
-            "training diverged",
-            where=f"step {self.position.step}, training samples {names}{', ...' if len(guilty) > 8 else ''}",
-            found="a gradient that is not finite" if bool(finite.all()) else "a loss that is not finite",
+            f"training diverged {position.setbacks} times",
+            where=where,
+            found=found,
             expected="finite numbers",
             fix="look at these samples; where they are sound, set stages[].config.lr and muonLr to a third",
         )
@@ -223,7 +248,7 @@ class _Loop:
         state |= {f"best/{k}": v for k, v in self.best.items()}
         state |= {f"average/{k}": v for k, v in self.average.items()}
         state["generator"] = self.generator.get_state()
-        best = self.position.best if self.best else None
+        best = self.position.best if self.position.best_step >= 0 else None
         facts = {**self.facts, "loop": {**vars(self.position), "best": best}}
         self.checkpoints.save(self.position.step, self.model.state_dict(), state, facts)
 
