@@ -27,7 +27,7 @@ def state(problem):
     return u, torch.zeros(3, 0).double()
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("conserve", ["flux", "projection", "none"])
 def test_the_mean_is_kept_where_it_is_asked_for(name, conserve, line, torus):
     cube = {"space": "XYZ", "shape": (6, 6, 6), "spacing": (0.1,) * 3, "boundary": ("periodic",) * 3}
@@ -40,14 +40,14 @@ def test_the_mean_is_kept_where_it_is_asked_for(name, conserve, line, torus):
         assert len(drift) == 1 or drift[0] > 1e-6
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", SMALL)
 def test_between_walls_nothing_is_kept(name, line):
     problem = line(boundary=("neumann",), shifts=())
     u, none = state(problem)
     assert (build(name, problem)(u, none) - u).mean(2).abs().max() > 1e-6
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", SMALL)
 def test_a_boosted_state_gives_the_boosted_next_state(name, line):
     problem = replace(line(), boost=0.7)
     u, none = state(problem)

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from ups_core.models.problem import Problem
 
 
-class GridArchitecture(Model):
+class BaseArchitecture(Model):
+    """What all architectures share."""
+
+    def build(self, problem: Problem) -> nn.Module:
+        """The untrained network, normalised values in and out."""
+        raise NotImplementedError
+
+
+class GridArchitecture(BaseArchitecture):
     """What all networks on grids share: how they keep what the family declares."""
 
     conserve: Literal["flux", "projection", "none"] = "flux"
@@ -106,13 +114,31 @@ class FNOConfig(GridArchitecture):
         return FNO(self, problem, channels_in, channels_out)
 
 
-Architecture = Annotated[ConvConfig | UNetConfig | FNOConfig, Field(discriminator="name")]
+class HomogenisedConfig(BaseArchitecture):
+    """A small network inside a solver: it predicts the coefficients of the family's discretised operator,
+    which is then solved exactly. No pure surrogate, and reported as what it is."""
+
+    name: Literal["homogenised"] = "homogenised"
+    width: Annotated[int, Field(ge=1, le=256)] = 24
+    """Channels of the hidden layers."""
+    layers: Annotated[int, Field(ge=0, le=8)] = 1
+    """Hidden layers."""
+
+    def build(self, problem: Problem) -> nn.Module:
+        from ups_core.models.advance import Solve
+        from ups_core.models.homogenised import Homogenised
+
+        return Solve(Homogenised(self, problem), problem)
+
+
+Architecture = Annotated[ConvConfig | UNetConfig | FNOConfig | HomogenisedConfig, Field(discriminator="name")]
 
 #: Name of each architecture and its config, in the order the documentation lists them.
-ARCHITECTURES: dict[str, type[GridArchitecture]] = {
+ARCHITECTURES: dict[str, type[BaseArchitecture]] = {
     "conv": ConvConfig,
     "unet": UNetConfig,
     "fno": FNOConfig,
+    "homogenised": HomogenisedConfig,
 }
 
 

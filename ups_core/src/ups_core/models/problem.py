@@ -39,6 +39,7 @@ class Problem:
         samples and are therefore given to the network.
     shifts: axes along which a cyclic shift of a sample is again a sample.
     dt: time between frames; None where steady.
+    elliptic: whether the solution is that of -∇·(κ∇u) = f.
     boost: where the equation is the same for a moving observer, the speed of one cell a frame in
         standard deviations of the field; else None.
     """
@@ -58,6 +59,7 @@ class Problem:
     varying: tuple[str, ...] = ()
     shifts: tuple[str, ...] = ()
     symmetries: tuple[Transform, ...] = ()
+    elliptic: bool = False
     dt: float | None = None
     boost: float | None = None
 
@@ -137,6 +139,7 @@ class Problem:
             # A code is learned without regard to the symmetries, so it need not have them.
             shifts=() if latent else tuple(family.shifts),
             symmetries=() if latent else tuple(t for t in family.symmetries if square or not t.transpose),
+            elliptic=family.elliptic,
             dt=dataset["dt"],
         )
 

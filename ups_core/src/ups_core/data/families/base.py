@@ -116,6 +116,8 @@ class Family:
         Axes along which any cyclic shift of a sample is again a sample.
     galilean:
         The field that carries itself: where u(x, t) is a solution, so is u(x - c t, t) + c for any speed c.
+    elliptic:
+        The solution is that of -∇·(κ∇u) = f, with κ and f local functions of the input.
     symmetries:
         Generators of the discrete symmetry group; each is exact.
     simulate:
@@ -141,6 +143,7 @@ class Family:
     conserved: tuple[str, ...] = ()
     shifts: tuple[str, ...] = ()
     galilean: str | None = None
+    elliptic: bool = False
     symmetries: tuple[Transform, ...] = ()
     simulate: Simulate | None = None
     solver: Solver | None = None

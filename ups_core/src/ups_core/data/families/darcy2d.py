@@ -43,6 +43,7 @@ FAMILY = Family(
     boundary={"X": "dirichlet", "Y": "dirichlet"},
     parameters=("beta",),
     defaults=DEFAULTS,
+    elliptic=True,
     symmetries=(
         Transform("flip-x", flip=("X",)),
         Transform("flip-y", flip=("Y",)),

@@ -1,0 +1,160 @@
+"""Learned homogenisation: a network predicts the coefficients of a discretised operator, solved exactly.
+
+For -∇·(κ∇u) = f the five-point finite-volume system couples neighbouring nodes by the conductances of the
+faces between them. On a grid too coarse for the medium the right conductances are not those of the medium at
+the nodes; what they are, and what the source is, is local and can be learned (numerical homogenisation:
+Allaire & Brizzi, Multiscale Model. Simul. 4, 2005, by learning). The system is then symmetric positive
+definite whatever the weights are, and its exact solution carries every point's influence to every other.
+
+The solver eliminates line after line, a block Cholesky decomposition of the whole batch at once. The backward
+pass solves the same system once more, for the adjoint: with A u = f and a loss L, the gradient of L by f is
+λ = A⁻¹ ∂L/∂u, and that by a conductance k between nodes i and j is -(λ_i - λ_j)(u_i - u_j).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ups_core.errors import InvalidSpec
+from ups_core.models.layers import CONV, Padded
+from ups_core.models.problem import Problem
+
+if TYPE_CHECKING:
+    from ups_core.api.architectures import HomogenisedConfig
+
+
+#: Conductivity with which a unit source on the unit square has a solution of order one.
+SCALE = 0.05
+
+
+class Homogenised(nn.Module):
+    """Input (B, C, X[, Y]) on the interior nodes to the solution (B, 1, X[, Y]); normalised values."""
+
+    def __init__(self, config: HomogenisedConfig, problem: Problem) -> None:
+        super().__init__()
+        _check(problem)
+        channels_in = len(problem.inputs) + len(problem.varying)
+        d, width = problem.dimensions, config.width
+        self.dimensions, self.boundary, self.wall = d, problem.boundary, problem.wall
+        self.lift = Padded(problem, channels_in, width)
+        self.blocks = nn.ModuleList(Padded(problem, width, width) for _ in range(config.layers))
+        # The logarithms of the conductivity along each axis, and the source.
+        self.head = CONV[d](width, d + 1, 1)
+        #: What a conductivity that varies with the input alone would be, and the scale of the solution.
+        self.direct = CONV[d](channels_in, d + 1, 1)
+        with torch.no_grad():
+            for layer in (self.head, self.direct):
+                layer.weight.mul_(0.1)
+                layer.get_parameter("bias").zero_()
+            self.direct.get_parameter("bias")[:-1] = math.log(SCALE)
+
+    def forward(self, a: Tensor) -> Tensor:
+        h = self.lift(a)  # (B, W, X[, Y])
+        for block in self.blocks:
+            h = h + block(F.silu(h))
+        out = self.direct(a) + self.head(F.silu(h))  # (B, D+1, X[, Y])
+        conductivity, source = out[:, :-1].exp(), out[:, -1].exp()
+        faces = [
+            self._faces(conductivity[:, axis], axis) for axis in range(self.dimensions)
+        ]  # (B, X+1[, Y]), (B, X, Y+1)
+        if self.dimensions == 1:
+            x, y = faces[0].unsqueeze(2), torch.zeros_like(source.unsqueeze(2).repeat(1, 1, 2))
+            return Diffusion.apply(x, y, source.unsqueeze(2)).squeeze(2)[:, None]  # (B, 1, X)
+        return Diffusion.apply(*faces, source)[:, None]  # (B, 1, X, Y)
+
+    def _faces(self, k: Tensor, axis: int) -> Tensor:
+        """Conductivities at the nodes to conductances of all faces along an axis, the two walls' included.
+
+        Between two nodes the resistances of both halves add up. A face on a wall is a whole spacing away
+        where the wall holds a node of its own, else half of one; an insulated wall conducts nothing.
+        """
+        k = k.movedim(1 + axis, -1)  # (..., N)
+        inner = 2 * k[..., 1:] * k[..., :-1] / (k[..., 1:] + k[..., :-1])  # (..., N-1)
+        reach = 0.0 if self.boundary[axis] == "neumann" else 1.0 if self.wall[axis] else 2.0
+        walls = [reach * k[..., :1], reach * k[..., -1:]]
+        faces = torch.cat([walls[0], inner, walls[1]], dim=-1)  # (..., N+1)
+        spacing = 1 / (k.shape[-1] + int(self.wall[axis]))
+        return (faces / spacing**2).movedim(-1, 1 + axis)
+
+
+class Diffusion(torch.autograd.Function):
+    """Conductances of faces, (B, X+1, Y) and (B, X, Y+1), and sources (B, X, Y) to the solution (B, X, Y)."""
+
+    @staticmethod
+    def forward(ctx: Any, kx: Tensor, ky: Tensor, f: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        system = Factored(kx.double(), ky.double())
+        u = system.solve(f.double())
+        ctx.system, ctx.u, ctx.dtype = system, u, f.dtype
+        return u.to(f.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        adjoint, u = ctx.system.solve(gradient.double()), ctx.u
+        kx, ky = (-_jump(adjoint, axis) * _jump(u, axis) for axis in (1, 2))
+        return kx.to(ctx.dtype), ky.to(ctx.dtype), adjoint.to(ctx.dtype)
+
+
+class Factored:
+    """The five-point matrix, factored line by line.
+
+    With the lines' own blocks D and the diagonal couplings C between neighbouring lines, the Schur
+    complements are S_0 = D_0 and S_i = D_i - C_i S_(i-1)⁻¹ C_i; their inverses are kept, (B, Y, Y) each.
+    """
+
+    def __init__(self, kx: Tensor, ky: Tensor) -> None:
+        diagonal = kx[:, :-1] + kx[:, 1:] + ky[..., :-1] + ky[..., 1:]  # (B, X, Y)
+        own = torch.diag_embed(diagonal)  # (B, X, Y, Y)
+        for offset in (-1, 1):
+            own = own - torch.diag_embed(ky[..., 1:-1], offset)
+        self.coupling = kx  # (B, X+1, Y); entry i between the lines i-1 and i
+        self.inverses: list[Tensor] = []
+        for i in range(own.shape[1]):
+            block = own[:, i]
+            if i:
+                c = kx[:, i]
+                block = block - c[:, :, None] * self.inverses[-1] * c[:, None, :]
+            self.inverses.append(torch.cholesky_inverse(torch.linalg.cholesky(block)))
+
+    def solve(self, f: Tensor) -> Tensor:
+        """(B, X, Y) to (B, X, Y)."""
+        lines: list[Tensor] = []
+        for i, inverse in enumerate(self.inverses):
+            right = f[:, i]  # (B, Y)
+            if i:
+                right = right + self.coupling[:, i] * lines[-1]
+            lines.append((inverse @ right.unsqueeze(-1)).squeeze(-1))
+        for i in reversed(range(len(lines) - 1)):
+            back = self.coupling[:, i + 1] * lines[i + 1]  # (B, Y)
+            lines[i] = lines[i] + (self.inverses[i] @ back.unsqueeze(-1)).squeeze(-1)
+        return torch.stack(lines, dim=1)
+
+
+def _jump(u: Tensor, axis: int) -> Tensor:
+    """Differences across all faces along an axis of u (B, X, Y); beyond the walls it is zero."""
+    edge = torch.zeros_like(u.narrow(axis, 0, 1))
+    return torch.diff(torch.cat([edge, u, edge], dim=axis), dim=axis)
+
+
+def _check(problem: Problem) -> None:
+    where = "spec.stages[operator].config.architecture"
+    if not problem.elliptic:
+        raise InvalidSpec(
+            "this architecture solves -∇·(κ∇u) = f",
+            where=where,
+            found=f"homogenised, for the family {problem.family}",
+            expected="a steady family that declares this operator",
+            fix="set architecture: default",
+        )
+    if problem.dimensions > 2 or "periodic" in problem.boundary or "dirichlet" not in problem.boundary:
+        raise InvalidSpec(
+            "this architecture needs walls with given values",
+            where=where,
+            found=", ".join(problem.boundary),
+            expected="one or two axes, no periodic one, one of them dirichlet at least",
+            fix="set architecture: default",
+        )
