@@ -116,7 +116,7 @@ def run(folder: Path, seconds: float, test: list[str], recipe: Recipe) -> dict[s
     model = Peer(problem, recipe)
     task = (Steady if problem.steady else Transient)(model, problem, normaliser, train, val, config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    task.losses(torch.arange(recipe.batch), torch.Generator()).mean().backward()
+    task.losses(torch.arange(recipe.batch), torch.Generator(), 0.0).mean().backward()
     trained = fit(task, optimizer, recipe.batch, seconds)
     figures = {split: judge(model, problem, normaliser, folder / split, recipe) for split in test}
     return {
@@ -140,7 +140,7 @@ def fit(task: Task, optimizer: torch.optim.Optimizer, batch: int, seconds: float
         chosen, order = order[:batch], order[batch:]
         optimizer.param_groups[0]["lr"] = peak * rate(share, WARMUP)
         optimizer.zero_grad()
-        task.losses(chosen, generator).mean().backward()
+        task.losses(chosen, generator, share).mean().backward()
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         before, spent, steps = share, time.process_time() - started, steps + 1

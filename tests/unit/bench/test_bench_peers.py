@@ -51,7 +51,7 @@ class Drifting:
     def __len__(self) -> int:
         return 8
 
-    def losses(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+    def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
         return self.model(torch.ones(len(indices), 1))[:, 0]
 
     def validate(self) -> float:

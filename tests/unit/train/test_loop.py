@@ -29,7 +29,7 @@ class Line:
     def __len__(self):
         return len(self.x)
 
-    def losses(self, indices, generator):
+    def losses(self, indices, generator, share=0.0):
         self.seen.append(indices.tolist())
         x = self.x[indices] + 0.01 * torch.randn(len(indices), 3, generator=generator)
         losses = (self.model(x)[:, 0] - x.sum(1)).square()
@@ -106,9 +106,9 @@ def test_a_setback_goes_on_from_the_best_weights_at_half_the_rate(monkeypatch):
     task, rates = Line(figures=[1.0, 2.0, 3.0, 4.0]), []
     original, states = task.losses, []
 
-    def losses(indices, generator):
+    def losses(indices, generator, share):
         states.append({k: v.clone() for k, v in task.model.state_dict().items()})
-        value = original(indices, generator)
+        value = original(indices, generator, share)
         return value * float("nan") if len(states) == 8 else value
 
     task.losses = losses
@@ -165,6 +165,17 @@ def test_a_stop_leaves_a_checkpoint(store, tmp_path):
     assert caught.value.exit_code == 75
     assert [e.path.split("/")[-2] for e in store.list(checkpoints.prefix)] == ["00000003"] * 3
     assert weights(fit(Line(), config(), 0, checkpoints=checkpoints)) == weights(fit(Line(), config(), 0))
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole():
+    whole, parts = Line(), Line()
+    for task in (whole, parts):
+        task.losses = lambda indices, generator, share, task=task: (
+            task.model(task.x[indices])[:, 0] - task.x[indices].sum(1)
+        ).square()
+    one, many = (fit(task, config(accumulate=n), 0) for task, n in ((whole, 1), (parts, 3)))
+    for name, value in one.weights.items():
+        torch.testing.assert_close(many.weights[name], value)
 
 
 def test_best_survives_a_resume_into_worse(store, tmp_path):

@@ -25,6 +25,8 @@ class Training(Model):
     """Limit: CPU seconds of the training loop, validation included. Not reproducible to the byte."""
     batch_size: PositiveInt = 32
     """Samples per optimizer step."""
+    accumulate: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Compute the gradient of a batch in so many parts, for batches that memory does not hold at once."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """`muon`: Muon on the inner weight matrices and AdamW on the rest. `adamw`: AdamW on all."""
     lr: PositiveFloat = 4e-3
@@ -60,6 +62,10 @@ class OperatorConfig(Training):
     transient problems, `h1` for steady ones."""
     noise: Annotated[float, Field(ge=0)] = 0.01
     """Largest relative standard deviation of the mean-free noise on input states (transient only)."""
+    unroll: Annotated[int, Field(ge=1, le=64)] = 1
+    """Frames ahead that the loss looks in the last part of training (transient only)."""
+    unroll_share: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """How large that last part is, as a share of the limit."""
     augment: bool = True
     """Transform training samples by the family's exact symmetries."""
     test_time_augmentation: bool = True

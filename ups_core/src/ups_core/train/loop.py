@@ -166,11 +166,12 @@ class _Loop:
         return self.order[1][place * self.batch : (place + 1) * self.batch]
 
     def train_one(self, learning_rate: float) -> None:
-        indices = self.indices()
-        losses = self.task.losses(indices, self.generator)  # (B,)
-        loss = losses.mean()
-        loss.backward()
-        norm, value = self.optimizer.step(learning_rate), float(loss.detach())
+        indices, share, parts = self.indices(), self.share(), []
+        for part in indices.chunk(self.config.accumulate):
+            parts.append(self.task.losses(part, self.generator, share))  # (B/parts,)
+            (parts[-1].sum() / len(indices)).backward()
+        losses = torch.cat(parts).detach()  # (B,)
+        norm, value = self.optimizer.step(learning_rate), float(losses.mean())
         position = self.position
         position.step += 1
         if not (math.isfinite(norm) and math.isfinite(value)):

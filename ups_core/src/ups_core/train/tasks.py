@@ -36,8 +36,11 @@ class Task(Protocol):
         """How many training samples there are."""
         ...
 
-    def losses(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """One loss for each of the training samples ``indices`` (B,): (B,)."""
+    def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
+        """One loss for each of the training samples ``indices`` (B,): (B,).
+
+        ``share`` of the stage's limit has elapsed.
+        """
         ...
 
     def validate(self) -> float:
@@ -67,6 +70,7 @@ class Transient:
         """``judge`` gives the figure of validation rollouts (N, T, C, X[, Y]) in the units of the data."""
         self.model, self.normaliser, self.val = model, normaliser, val
         self.noise, self.pairs = config.noise, train.u.shape[1] - 1
+        self.unroll, self.unroll_share = config.unroll, config.unroll_share
         self.frames = train.u.flatten(0, 1)  # (N*T, C, X[, Y])
         self.samples = len(train)
         self.parameters = normaliser.vary(problem, train.parameters)  # (N, P)
@@ -79,16 +83,22 @@ class Transient:
     def __len__(self) -> int:
         return self.samples * self.pairs
 
-    def losses(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        sample = indices // self.pairs
-        frame = indices + sample  # row of the pair's first frame among all N*T frames
-        scale = self.normaliser.fields.apply
-        u, after = scale(self.frames[frame]), scale(self.frames[frame + 1])  # (B, C, X[, Y])
+    def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
+        ahead = min(self.unroll, self.pairs) if share >= 1 - self.unroll_share else 1
+        sample, first = indices // self.pairs, indices % self.pairs
+        first = first.clamp(max=self.pairs - ahead)  # the last frames of a trajectory have no more behind
+        row = sample * (self.pairs + 1) + first  # of the first frame among all N*T frames
+        frames = [self.normaliser.fields.apply(self.frames[row + t]) for t in range(ahead + 1)]
         if self.augment:
-            u, after = self.augment([u, after], generator)
+            frames = self.augment(frames, generator)
+        u, *after = frames  # (B, C, X[, Y]) each
         if self.noise:
             u = u + mean_free_noise(u, self.noise, generator)
-        return self.loss(self.model(u, self.parameters[sample]), after)
+        total = torch.zeros(())
+        for truth in after:
+            u = self.model(u, self.parameters[sample])
+            total = total + self.loss(u, truth)  # (B,)
+        return total / ahead
 
     def validate(self) -> float:
         start = self.normaliser.fields.apply(self.val.u[:, 0])  # (N, C, X[, Y])
@@ -125,7 +135,7 @@ class Steady:
     def __len__(self) -> int:
         return len(self.u)
 
-    def losses(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+    def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
         a = self.normaliser.inputs.apply(self.a[indices])  # (B, C, X[, Y])
         u = self.normaliser.fields.apply(self.u[indices])  # (B, C', X[, Y])
         if self.augment:
@@ -155,7 +165,7 @@ class Coding:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def losses(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+    def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
         u = self.normaliser.fields.apply(self.frames[indices])  # (B, C, X[, Y])
         return relative_l2(self.model(u), u)
 
