@@ -131,14 +131,14 @@ def test_what_cannot_be_changed_is_refused_in_the_words_of_the_api_server(
 def test_a_run_that_fails_ends_with_its_code_and_is_tried_again(
     ups: Installed, command: Command, tmp_path: Path
 ):
-    gated = a_run("gated", seed=77, evaluation={"gates": [{"metric": "rollout.nrmse", "max": 1e-9}]})
+    gated = a_run("command-gated", seed=77, evaluation={"gates": [{"metric": "rollout.nrmse", "max": 1e-9}]})
     failed = command("run", written(tmp_path, gated))
     assert failed.returncode == 7, failed.stderr
     assert "publish: failed, GateFailed (exit code 7)" in failed.stderr
     assert "rollout.nrmse" in failed.stdout
-    assert command("resume", "gated").returncode == 7
-    assert ups.get("trainingrun", "gated")["status"]["attempt"] == 2
-    beside = command("compare", "command", "gated")
+    assert command("resume", "command-gated").returncode == 7
+    assert ups.get("trainingrun", "command-gated")["status"]["attempt"] == 2
+    beside = command("compare", "command", "command-gated")
     assert "gates" in beside.stdout, beside.stderr
 
 
