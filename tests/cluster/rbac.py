@@ -84,7 +84,7 @@ def used(events: Iterable[dict[str, Any]], user: str) -> set[Access]:
     for event in events:
         who = event.get("impersonatedUser") or event["user"]
         asked = event.get("objectRef")  # none: a path such as /version, open to every account
-        if who["username"] != user or asked is None or asked["resource"] in _SELF:
+        if who.get("username") != user or asked is None or asked["resource"] in _SELF:
             continue
         resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
         deed = Access(

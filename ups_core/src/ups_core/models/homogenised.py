@@ -39,47 +39,50 @@ class Homogenised(nn.Module):
         super().__init__()
         _check(problem)
         channels_in = len(problem.inputs) + len(problem.varying)
-        d, width = problem.dimensions, config.width
+        d, width, conv = problem.dimensions, config.width, CONV[problem.dimensions]
         self.dimensions, self.boundary, self.wall = d, problem.boundary, problem.wall
         self.lift = Padded(problem, channels_in, width)
         self.blocks = nn.ModuleList(Padded(problem, width, width) for _ in range(config.layers))
-        # The logarithms of the conductivity along each axis, and the source.
-        self.head = CONV[d](width, d + 1, 1)
-        #: What a conductivity that varies with the input alone would be, and the scale of the solution.
-        self.direct = CONV[d](channels_in, d + 1, 1)
+        #: Logarithms of the conductances of the faces across each axis, which see the nodes on both sides.
+        self.faces = nn.ModuleList(conv(width + channels_in, 1, self._across(axis)) for axis in range(d))
+        #: Logarithm of the source.
+        self.head = conv(width + channels_in, 1, 1)
         with torch.no_grad():
-            for layer in (self.head, self.direct):
-                layer.weight.mul_(0.1)
+            for layer in (*self.faces, self.head):
+                layer.get_parameter("weight").mul_(0.1)
                 layer.get_parameter("bias").zero_()
-            self.direct.get_parameter("bias")[:-1] = math.log(SCALE)
+            for layer in self.faces:
+                layer.get_parameter("bias").fill_(math.log(SCALE))
+
+    def _across(self, axis: int) -> Any:
+        """The kernel that spans the two nodes of a face across an axis."""
+        return [2 if other == axis else 1 for other in range(self.dimensions)]
 
     def forward(self, a: Tensor) -> Tensor:
         h = self.lift(a)  # (B, W, X[, Y])
         for block in self.blocks:
             h = h + block(F.silu(h))
-        out = self.direct(a) + self.head(F.silu(h))  # (B, D+1, X[, Y])
-        conductivity, source = out[:, :-1].exp(), out[:, -1].exp()
-        faces = [
-            self._faces(conductivity[:, axis], axis) for axis in range(self.dimensions)
-        ]  # (B, X+1[, Y]), (B, X, Y+1)
+        h = torch.cat([F.silu(h), a], dim=1)  # (B, W+C, X[, Y])
+        source = self.head(h)[:, 0].exp()  # (B, X[, Y])
+        faces = [self._conductances(h, axis) for axis in range(self.dimensions)]  # (B, X+1[, Y]), (B, X, Y+1)
         if self.dimensions == 1:
-            x, y = faces[0].unsqueeze(2), torch.zeros_like(source.unsqueeze(2).repeat(1, 1, 2))
-            return Diffusion.apply(x, y, source.unsqueeze(2)).squeeze(2)[:, None]  # (B, 1, X)
+            none = torch.zeros_like(source.unsqueeze(2).expand(-1, -1, 2))
+            return Diffusion.apply(faces[0].unsqueeze(2), none, source.unsqueeze(2)).squeeze(2)[:, None]
         return Diffusion.apply(*faces, source)[:, None]  # (B, 1, X, Y)
 
-    def _faces(self, k: Tensor, axis: int) -> Tensor:
-        """Conductivities at the nodes to conductances of all faces along an axis, the two walls' included.
+    def _conductances(self, h: Tensor, axis: int) -> Tensor:
+        """Of all faces across an axis, the two on the walls included, which see their one node twice.
 
-        Between two nodes the resistances of both halves add up. A face on a wall is a whole spacing away
-        where the wall holds a node of its own, else half of one; an insulated wall conducts nothing.
+        A wall with a node of its own is a whole spacing away, another one half of it; an insulated one
+        conducts nothing.
         """
-        k = k.movedim(1 + axis, -1)  # (..., N)
-        inner = 2 * k[..., 1:] * k[..., :-1] / (k[..., 1:] + k[..., :-1])  # (..., N-1)
+        at = 2 + axis
+        doubled = torch.cat([h.narrow(at, 0, 1), h, h.narrow(at, h.shape[at] - 1, 1)], dim=at)
+        k = self.faces[axis](doubled)[:, 0].exp().movedim(1 + axis, -1)  # (..., N+1)
         reach = 0.0 if self.boundary[axis] == "neumann" else 1.0 if self.wall[axis] else 2.0
-        walls = [reach * k[..., :1], reach * k[..., -1:]]
-        faces = torch.cat([walls[0], inner, walls[1]], dim=-1)  # (..., N+1)
-        spacing = 1 / (k.shape[-1] + int(self.wall[axis]))
-        return (faces / spacing**2).movedim(-1, 1 + axis)
+        k = torch.cat([reach * k[..., :1], k[..., 1:-1], reach * k[..., -1:]], dim=-1)
+        spacing = 1 / (h.shape[at] + int(self.wall[axis]))
+        return (k / spacing**2).movedim(-1, 1 + axis)
 
 
 class Diffusion(torch.autograd.Function):
