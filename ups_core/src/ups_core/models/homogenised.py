@@ -43,16 +43,14 @@ class Homogenised(nn.Module):
         self.dimensions, self.boundary, self.wall = d, problem.boundary, problem.wall
         self.lift = Padded(problem, channels_in, width)
         self.blocks = nn.ModuleList(Padded(problem, width, width) for _ in range(config.layers))
-        #: Logarithms of the conductances of the faces across each axis, which see the nodes on both sides.
-        self.faces = nn.ModuleList(conv(width + channels_in, 1, self._across(axis)) for axis in range(d))
-        #: Logarithm of the source.
-        self.head = conv(width + channels_in, 1, 1)
+        #: Logarithms of the conductances of the faces across each axis, which see the nodes on both sides,
+        #: and of the source.
+        kernels = [*(self._across(axis) for axis in range(d)), 1]
+        self.head = nn.ModuleList(conv(width + channels_in, 1, kernel) for kernel in kernels)
         with torch.no_grad():
-            for layer in (*self.faces, self.head):
+            for layer, bias in zip(self.head, [math.log(SCALE)] * d + [0.0], strict=True):
                 layer.get_parameter("weight").mul_(0.1)
-                layer.get_parameter("bias").zero_()
-            for layer in self.faces:
-                layer.get_parameter("bias").fill_(math.log(SCALE))
+                layer.get_parameter("bias").fill_(bias)
 
     def _across(self, axis: int) -> Any:
         """The kernel that spans the two nodes of a face across an axis."""
@@ -63,7 +61,7 @@ class Homogenised(nn.Module):
         for block in self.blocks:
             h = h + block(F.silu(h))
         h = torch.cat([F.silu(h), a], dim=1)  # (B, W+C, X[, Y])
-        source = self.head(h)[:, 0].exp()  # (B, X[, Y])
+        source = self.head[-1](h)[:, 0].exp()  # (B, X[, Y])
         faces = [self._conductances(h, axis) for axis in range(self.dimensions)]  # (B, X+1[, Y]), (B, X, Y+1)
         if self.dimensions == 1:
             none = torch.zeros_like(source.unsqueeze(2).expand(-1, -1, 2))
@@ -78,7 +76,7 @@ class Homogenised(nn.Module):
         """
         at = 2 + axis
         doubled = torch.cat([h.narrow(at, 0, 1), h, h.narrow(at, h.shape[at] - 1, 1)], dim=at)
-        k = self.faces[axis](doubled)[:, 0].exp().movedim(1 + axis, -1)  # (..., N+1)
+        k = self.head[axis](doubled)[:, 0].exp().movedim(1 + axis, -1)  # (..., N+1)
         reach = 0.0 if self.boundary[axis] == "neumann" else 1.0 if self.wall[axis] else 2.0
         k = torch.cat([reach * k[..., :1], k[..., 1:-1], reach * k[..., -1:]], dim=-1)
         spacing = 1 / (h.shape[at] + int(self.wall[axis]))
