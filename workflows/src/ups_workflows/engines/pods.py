@@ -218,17 +218,12 @@ PATCHABLE = (
 
 def pod_patch(patches: Sequence[dict[str, Any]], grace_seconds: int) -> Patch:
     """``spec.podPatches``, JSON patches (RFC 6902) with ``op: add``, checked against the allow-list."""
-    executor = [
-        {"name": "ARGO_PROGRESS_PATCH_TICK_DURATION", "value": f"{PROGRESS_SECONDS}s"},
-        # Argo fails a step whose result it cannot report, after 10 s as it comes. These are some ten minutes:
-        # an API server that is away for a while must not cost finished work.
-        {"name": "EXECUTOR_RETRY_BACKOFF_STEPS", "value": "13"},
-    ]
+    interval = {"name": "ARGO_PROGRESS_PATCH_TICK_DURATION", "value": f"{PROGRESS_SECONDS}s"}
     whole: dict[str, Any] = {
         "spec": {
             "terminationGracePeriodSeconds": grace_seconds,
             "initContainers": [{"name": "init", "securityContext": _RESTRICTED}],
-            "containers": [{"name": "wait", "securityContext": _RESTRICTED, "env": executor}],
+            "containers": [{"name": "wait", "securityContext": _RESTRICTED, "env": [interval]}],
         },
         "metadata": {"labels": {}, "annotations": {}},
     }
