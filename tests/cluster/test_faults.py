@@ -54,7 +54,7 @@ def test_an_operator_that_is_killed_starts_nothing_twice(ups: Installed):
 
 
 def test_an_api_server_that_is_away_relaunches_nothing(ups: Installed):
-    ups.apply(a_long_run("outlived", 42, 1500 if not SOAK else 12000))
+    ups.apply(a_long_run("outlived", 42, 1500 if not SOAK else 40000))
     ups.until(lambda: bool(ups.training_pod("outlived")), ups.state)
     before = uids(ups, "outlived")
     life.stop_api_server()

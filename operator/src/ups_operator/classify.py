@@ -56,6 +56,9 @@ PREEMPTED = re.compile(
             r"Node didn't have enough (resource|capacity)",
             r"Predicate \S+ failed",
             r"Allocate failed due to",  # device plugin: the accelerator is gone or not healthy yet
+            # Argo's executor: the step was done, and the API server stayed away when that was to be told
+            r"^wait: Error .*workflowtaskresults.*"
+            r"(connection refused|i/o timeout|TLS handshake timeout|connection reset|no route to host)",
             ASKED_TO_STOP,  # a step of ours, killed while it was still saving
         )
     )

@@ -42,6 +42,11 @@ PREEMPTED = [
     ("main: Error (exit code 143)", 143),
     ("init: Error (exit code 143)", None),
     ("pod deleted", None),
+    (
+        'wait: Error (exit code 64): Patch "https://10.96.0.1:443/apis/argoproj.io/v1alpha1/namespaces/runs/'
+        'workflowtaskresults/tr-a-1-217": dial tcp 10.96.0.1:443: connect: connection refused',
+        0,
+    ),
     ("The node was low on resource: memory. Threshold quantity: 100Mi, available: 51Mi. ", 137),
     ("The node had condition: [DiskPressure]. ", None),
     ("Pod was terminated in response to imminent node shutdown.", 143),
