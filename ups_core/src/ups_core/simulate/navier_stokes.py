@@ -93,12 +93,7 @@ class Plane:
 
     def regrid(self, c: np.ndarray) -> np.ndarray:
         """Coefficients of another grid, cut or padded with zeros to this one's."""
-        n, m = self.points, c.shape[-2]
-        out = np.zeros((*c.shape[:-2], n, n // 2 + 1), dtype=np.complex128)
-        keep = (min(n, m) - 1) // 2  # below the highest mode of an even grid
-        out[..., : keep + 1, : keep + 1] = c[..., : keep + 1, : keep + 1]
-        out[..., -keep:, : keep + 1] = c[..., -keep:, : keep + 1]
-        return out * self.carried
+        return _resized(c, self.points) * self.carried
 
     def highest(self, c: np.ndarray) -> int:
         """The largest wave number along an axis that counts."""
@@ -210,12 +205,13 @@ def sample(c: np.ndarray, size: int) -> np.ndarray:
     """The vorticity (size, size) at the nodes i/size, of coefficients on any grid."""
     points = size * -(-max(c.shape[-2], size) // size)  # every r-th node of this grid is an output point
     r = points // size
-    return Plane(points).grid(_pad(c, points))[..., ::r, ::r]
+    return Plane(points).grid(_resized(c, points))[..., ::r, ::r]
 
 
-def _pad(c: np.ndarray, points: int) -> np.ndarray:
+def _resized(c: np.ndarray, points: int) -> np.ndarray:
+    """Coefficients cut, or padded with zeros, to those of a grid of ``points``."""
     out = np.zeros((*c.shape[:-2], points, points // 2 + 1), dtype=np.complex128)
-    keep = (c.shape[-2] - 1) // 2
+    keep = (min(points, c.shape[-2]) - 1) // 2  # below the highest mode of an even grid
     out[..., : keep + 1, : keep + 1] = c[..., : keep + 1, : keep + 1]
     out[..., -keep:, : keep + 1] = c[..., -keep:, : keep + 1]
     return out
