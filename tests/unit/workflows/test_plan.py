@@ -97,6 +97,23 @@ def test_seeds_make_chains_of_their_own():
     assert {n: k for n, k in keys_of(plan(run, dataset)).items() if n in BASE} == BASE
 
 
+@pytest.mark.parametrize(
+    ("limit", "seconds", "rivals"),
+    [("cpuBudgetSeconds: 90", 90.0, set()), ("steps: 10", None, {"train-operator"})],
+)
+def test_the_trained_peer_has_the_cpu_seconds_of_what_it_stands_beside(limit, seconds, rivals):
+    run, dataset = resources(
+        "spec.evaluation.peers=[fno]", f"spec.stages.operator.config={{architecture: conv, {limit}}}"
+    )
+    steps = {step.name: step for step in plan(run, dataset).steps}
+    peer = steps["train-fno"]
+    config = peer.recipe["stages"]["operator"]["config"]
+    assert config["architecture"]["name"] == "fno"
+    assert config.get("cpuBudgetSeconds") == seconds
+    assert set(peer.inputs.values()) == {"cache"} | rivals
+    assert steps["evaluate"].inputs["fno"] == "train-fno"
+
+
 def test_shards_are_steps_of_their_own():
     run, dataset = resources("dataset.spec.source.simulate.shards=3")
     steps = {step["name"]: step for step in dealt([step.to_dict() for step in plan(run, dataset).steps])}
