@@ -9,12 +9,20 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import burgers, codec, command, contracts, convert, darcy, demo
+from bench import advection, burgers, codec, command, contracts, convert, darcy, demo, navier_stokes, peer
 from bench.rows import ROOT, Row
 from bench.table import HEADINGS, cells, write_docs
 
 #: Short ones first.
-ROWS = {row.name: row for row in (m.ROW for m in (command, demo, convert, contracts, codec, burgers, darcy))}
+ROWS = {
+    row.name: row
+    for row in (
+        *(m.ROW for m in (command, demo, convert, contracts, codec, advection, burgers)),
+        burgers.RANGE_ROW,
+        burgers.MANY_ROW,
+        *(m.ROW for m in (navier_stokes, darcy, peer)),
+    )
+}
 
 
 def main() -> None:

@@ -1,93 +1,61 @@
-"""Burgers' equation at equal CPU seconds: ours, and a Fourier neural operator trained by the same run.
+"""Burgers' equation: one frame of 128 points in, 40 frames out, at equal CPU seconds.
 
-One frame of 128 points in, 40 frames out; 116 trajectories to train on, 12 to choose by, 32 to report on.
-Every training has one thread and the same CPU seconds, validation included.
+116 trajectories to train on, 12 to choose by, 32 to report on. ``burgers`` is the viscosity of the quick
+start with all contenders, ``burgers_range`` two more viscosities, ``burgers_many`` one model for six of them.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-from bench.processes import Trained, python, train
-from bench.rows import SCRATCH, Bound, Line, Row
+from bench.contest import OURS, PLAIN, STRONG, Field, metric, speeds, versus
+from bench.rows import Bound, Line, Row
 
 FILE = "examples/quickstart.yaml"
-SECONDS = 300
-RECIPE = {"modes": 16, "width": 32, "lr": 4e-3, "noise": 0.01}
+PEERS = "persistence, solver, fno"
+ERROR, UNIT = "rollout.nrmse", "nRMSE"
+MAIN = Field(FILE, 300)
+#: nu, and how many CPU seconds.
+RANGE = {0.001: 150, 0.1: 150}
+MANY = Field("examples/burgers_many.yaml", 300)
 
 
-def measure(scratch: Path) -> Iterator[Line]:
-    budget = f"spec.stages.operator.config={{architecture: default, cpuBudgetSeconds: {SECONDS}}}"
-    ours = train(FILE, scratch / "store", budget)
-    fno = peer(ours, SECONDS, RECIPE, "test")
-    strong = peer(ours, SECONDS, {**RECIPE, "project": True}, "test")
-    error, metrics = ours.metrics["rollout.nrmse"], ours.metrics
-    seen = {"cpu_seconds": ours.result("train-operator")["cpuSeconds"], "seed": 0}
-    yield Line(
-        "burgers.rollout.nrmse",
-        error,
-        "nRMSE",
-        fno["test"]["test"]["error"],
-        Bound(0.2, "ratio"),
-        {"peer": "tuned FNO", **seen, "peer_recipe": fno["recipe"], "peer_cpu_seconds": fno["cpu_seconds"]},
-    )
-    own, theirs = per_sample(ours, "rollout.nrmse"), fno["test"]["test"]
-    yield Line(
-        "burgers.rollout.nrmse.median",
-        median(own),
-        "nRMSE",
-        theirs["median"],
-        detail={"peer": "tuned FNO, its median sample", "worst": max(own), "peer_worst": theirs["worst"]},
-    )
-    yield Line(
-        "burgers.rollout.nrmse.projected",
-        error,
-        "nRMSE",
-        strong["test"]["test"]["error"],
-        detail={"peer": "tuned FNO that keeps the mean exactly", "peer_cpu_seconds": strong["cpu_seconds"]},
-    )
-    for rival, said in (
-        ("persistence", "the first frame, repeated"),
-        ("solver", "ETDRK4 on the same points"),
-    ):
-        peers = metrics[f"{rival}.rollout.nrmse"]
-        yield Line(f"burgers.rollout.nrmse.{rival}", error, "nRMSE", peers, detail={"peer": said})
-    yield from speed("burgers", ours, fno, "test", "frames/CPU-s")
-    rate, solver = ours.frames_per_cpu_second(), ours.frames_per_cpu_second("solver")
-    yield Line("burgers.inference.solver", rate, "frames/CPU-s", solver, detail={"peer": "ETDRK4"})
+def main(scratch: Path) -> Iterator[Line]:
+    ours = MAIN.train(scratch, OURS, peers=PEERS)
+    fno, solver = metric(ours, f"fno.{ERROR}"), metric(ours, f"solver.{ERROR}")
+    yield versus(f"burgers.{ERROR}", UNIT, metric(ours, ERROR), fno, "tuned FNO", Bound(0.01, "ratio"))
+    yield versus(f"burgers.{ERROR}.solver", UNIT, metric(ours, ERROR), solver, "ETDRK4 on the same points")
+    still = metric(ours, f"persistence.{ERROR}")
+    yield versus(f"burgers.{ERROR}.persistence", UNIT, metric(ours, ERROR), still, "first frame, repeated")
+    strong = metric(MAIN.train(scratch, STRONG), ERROR)
+    said = "FNO with our optimiser, symmetries and exact mean"
+    yield versus(f"burgers.{ERROR}.strong", UNIT, metric(ours, ERROR), strong, said, Bound(0.5, "ratio"))
+    plain = metric(MAIN.train(scratch, PLAIN), ERROR)
+    said = "tuned FNO; ours without symmetries and conservation"
+    yield versus(f"burgers.{ERROR}.undeclared", UNIT, plain, fno, said, Bound(0.1, "ratio"))
+    yield from speeds("burgers", ours, "frames/CPU-s")
 
 
-def per_sample(ours: Trained, column: str) -> list[float]:
-    """A column of the test split's samples; inf where a sample diverged."""
-    table = csv.DictReader(io.StringIO(ours.objects["evaluate"].read("per_sample.csv").decode()))
-    return [float(row[column] or "inf") for row in table if row["split"] == "test"]
+def over_range(scratch: Path) -> Iterator[Line]:
+    for nu, seconds in RANGE.items():
+        field = Field(FILE, seconds, [f"dataset.spec.source.simulate.params.nu={nu}"])
+        ours = field.train(scratch, OURS, peers=PEERS)
+        peer = metric(ours, f"fno.{ERROR}")
+        name = f"burgers_range.nu{nu}.{ERROR}"
+        yield versus(name, UNIT, metric(ours, ERROR), peer, "tuned FNO", Bound(0.05, "ratio"))
+        solver = metric(ours, f"solver.{ERROR}")
+        yield versus(f"{name}.solver", UNIT, metric(ours, ERROR), solver, "ETDRK4 on the same points")
 
 
-def peer(ours: Trained, seconds: float, recipe: Mapping[str, Any], *test: str) -> dict[str, Any]:
-    """Train the peer on the arrays that ours was trained on, in a process of its own."""
-    arguments = ["--seconds", str(seconds), "--recipe", json.dumps(recipe), "--test", *test]
-    return json.loads(
-        python("-m", "bench.fno", str(ours.objects["cache"].folder(SCRATCH)), *arguments, quiet=False).out
-    )
+def many(scratch: Path) -> Iterator[Line]:
+    ours = MANY.train(scratch, OURS, peers=PEERS)
+    for split, said in (("", "seen viscosities"), ("unseen.", "a viscosity that no training had")):
+        pair = metric(ours, f"{split}{ERROR}"), metric(ours, f"{split}fno.{ERROR}")
+        name = f"burgers_many.{split}{ERROR}"
+        yield versus(name, UNIT, *pair, f"FNO with a channel for nu; {said}", Bound(0.1, "ratio"))
 
 
-def speed(row: str, ours: Trained, fno: dict[str, Any], split: str, unit: str) -> Iterator[Line]:
-    """What either side costs: parameters, training samples and predictions per CPU second."""
-    trained = ours.result("train-operator")
-    config = ours.objects["train-operator"].manifest.recipe["stages"]["operator"]["config"]
-    samples = trained["metrics"]["train.steps"] * config["batchSize"] / trained["cpuSeconds"]
-    parameters = trained["metrics"]["train.parameters"]
-    yield Line(f"{row}.parameters", parameters, "", fno["parameters"], detail={"peer": "tuned FNO"})
-    rate = fno["samples_per_cpu_second"]
-    yield Line(f"{row}.training", samples, "samples/CPU-s", rate, detail={"peer": "tuned FNO"})
-    rate = fno["test"][split]["frames_per_cpu_second"]
-    yield Line(f"{row}.inference", ours.frames_per_cpu_second(), unit, rate, detail={"peer": "tuned FNO"})
-
-
-ROW = Row("burgers", f"Burgers 1-D, {SECONDS} CPU seconds each, one thread", measure, (FILE, "bench/fno.py"))
+ROW = Row("burgers", "Burgers 1-D, nu = 0.01, 300 CPU seconds, three seeds", main, (FILE, "bench/contest.py"))
+RANGE_ROW = Row("burgers_range", "Burgers 1-D at other viscosities", over_range, (FILE, "bench/contest.py"))
+MANY_ROW = Row("burgers_many", "Burgers 1-D, six viscosities in one model", many, (MANY.file,))

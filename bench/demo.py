@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ FILE = "examples/quickstart.yaml"
 
 def measure(scratch: Path) -> Iterator[Line]:
     load = os.getloadavg()[0]
+    shutil.rmtree(scratch / "store", ignore_errors=True)  # an earlier measurement may have been interrupted
     trained = train(FILE, scratch / "store")
     metrics, ran = trained.metrics, trained.ran
     steps = ("simulate", "convert", "validate", "cache", "train-operator", "evaluate", "analyze")

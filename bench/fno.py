@@ -90,15 +90,17 @@ def main() -> None:
     parser.add_argument("cache", type=Path)
     parser.add_argument("--seconds", type=float, required=True, help="CPU seconds of the training loop")
     parser.add_argument("--test", nargs="*", default=[], help="splits to report on, once, after training")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order, noise and augmentation")
     parser.add_argument("--recipe", default="{}", help="fields of the recipe that are no defaults, as JSON")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    print(json.dumps(run(asked.cache, asked.seconds, asked.test, Recipe(**json.loads(asked.recipe)))))
+    recipe = Recipe(**json.loads(asked.recipe))
+    print(json.dumps(run(asked.cache, asked.seconds, asked.test, recipe, asked.seed)))
 
 
-def run(folder: Path, seconds: float, test: list[str], recipe: Recipe) -> dict[str, Any]:
+def run(folder: Path, seconds: float, test: list[str], recipe: Recipe, seed: int) -> dict[str, Any]:
     """Train on a cached dataset and report: parameters, speed, validation and test figures."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     name = json.loads((folder / "dataset.json").read_text())["family"]
     problem = Problem.read(folder, family(name))
     train, val = Split.read(folder / "train"), Split.read(folder / "val")
@@ -117,7 +119,7 @@ def run(folder: Path, seconds: float, test: list[str], recipe: Recipe) -> dict[s
     task = (Steady if problem.steady else Transient)(model, problem, normaliser, train, val, config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     task.losses(torch.arange(recipe.batch), torch.Generator(), 0.0).mean().backward()
-    trained = fit(task, optimizer, recipe.batch, seconds)
+    trained = fit(task, optimizer, recipe.batch, seconds, seed)
     figures = {split: judge(model, problem, normaliser, folder / split, recipe) for split in test}
     return {
         "recipe": asdict(recipe),
@@ -128,9 +130,11 @@ def run(folder: Path, seconds: float, test: list[str], recipe: Recipe) -> dict[s
     }
 
 
-def fit(task: Task, optimizer: torch.optim.Optimizer, batch: int, seconds: float) -> dict[str, float]:
+def fit(
+    task: Task, optimizer: torch.optim.Optimizer, batch: int, seconds: float, seed: int
+) -> dict[str, float]:
     """Train for so many CPU seconds, validation included; the best weights stay in the model."""
-    weights, generator = list(task.model.parameters()), torch.Generator().manual_seed(0)
+    weights, generator = list(task.model.parameters()), torch.Generator().manual_seed(seed)
     order, best, kept = torch.empty(0, dtype=torch.long), math.inf, weights
     peak, steps, share, spent = optimizer.param_groups[0]["lr"], 0, 0.0, 0.0
     started = time.process_time()

@@ -77,7 +77,8 @@ class Row:
 
     def key(self) -> str:
         """Hash of the code and data that the figures depend on."""
-        names = [f"bench/{self.name}.py", "bench/rows.py", "bench/processes.py", "uv.lock", *self.files]
+        own = f"bench/{self.measure.__module__.rpartition('.')[2]}.py"
+        names = [own, "bench/rows.py", "bench/processes.py", "uv.lock", *self.files]
         paths = [ROOT / name for name in names]
         for package in ("ups_core/src", "workflows/src"):
             paths += sorted((ROOT / package).rglob("*.py"))
@@ -100,10 +101,17 @@ class Row:
         return [line for line in lines if line["measured"] == lines[-1]["measured"]]
 
     def measure_now(self) -> list[dict[str, Any]]:
-        """Measure in an empty scratch folder, which stays for a look, and append the lines, all or none."""
-        scratch, key = SCRATCH / self.name, self.key()
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+        """Measure in a scratch folder, which stays for a look, and append the lines, all or none.
+
+        The folder is the key's own: what a measurement of the same code that was interrupted has published
+        there, trained models above all, is not made again.
+        """
+        key = self.key()
+        scratch = SCRATCH / self.name / key
+        for other in scratch.parent.glob("*"):
+            if other != scratch:
+                shutil.rmtree(other, ignore_errors=True)
+        scratch.mkdir(parents=True, exist_ok=True)
         stamp = {"key": key, "measured": datetime.now(UTC).isoformat()}
         lines = [{**stamp, **line.to_dict()} for line in self.measure(scratch)]
         RESULTS.mkdir(exist_ok=True)

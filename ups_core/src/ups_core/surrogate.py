@@ -88,12 +88,14 @@ class Surrogate:
     def solve(self, a: np.ndarray, parameters: Any = None) -> np.ndarray:
         """The solution of a steady problem: (N, C, X[, Y]), or (C, X[, Y]), to the same form, float32.
 
-        Parameters, finer grids and errors as in :meth:`rollout`.
+        Parameters, finer grids and errors as in :meth:`rollout`; but what means the same on every grid (a
+        Fourier neural operator, a learned discretisation) is evaluated on the one that is given.
         """
         self._is(steady=True)
         given, single = self._batch(a, self.problem.inputs)
         model = self.operator
-        coarse, factor = self._restrict(given)
+        free = bool(getattr(model.network, "resolution_free", False))
+        coarse, factor = (given, 1) if free else self._restrict(given)
         p = model.normaliser.vary(model.problem, self._parameters(parameters, len(given)))  # (N, varying)
         normalised = model.normaliser.inputs.apply(torch.from_numpy(coarse))
         average = model.facts["testTimeAugmentation"]

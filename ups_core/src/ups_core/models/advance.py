@@ -97,6 +97,8 @@ class Solve(nn.Module):
     def __init__(self, network: nn.Module, problem: Problem) -> None:
         super().__init__()
         self.network, self.wall = network, problem.wall
+        #: Whether the network means the same on any grid of the domain, a finer one included.
+        self.resolution_free = bool(getattr(network, "resolution_free", False))
         self.shift_equivariant = bool(getattr(network, "shift_equivariant", False)) and problem.periodic
 
     def forward(self, a: Tensor, parameters: Tensor) -> Tensor:

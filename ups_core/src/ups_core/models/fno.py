@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class FNO(nn.Module):
     """Channels on a grid, (B, C, X[, Y]), to channels on the same grid, (B, C', X[, Y])."""
 
+    resolution_free = True
+
     def __init__(self, config: FNOConfig, problem: Problem, channels_in: int, channels_out: int) -> None:
         super().__init__()
         d, width = problem.dimensions, config.width

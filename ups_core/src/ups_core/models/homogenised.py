@@ -35,6 +35,8 @@ SCALE = 0.05
 class Homogenised(nn.Module):
     """Input (B, C, X[, Y]) on the interior nodes to the solution (B, 1, X[, Y]); normalised values."""
 
+    resolution_free = True
+
     def __init__(self, config: HomogenisedConfig, problem: Problem) -> None:
         super().__init__()
         _check(problem)

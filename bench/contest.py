@@ -1,0 +1,95 @@
+"""Contests: what trains best from the same data in the same CPU seconds, over three seeds.
+
+A contender is a way to train. All contenders of a row run as ``ups run`` on one dataset, each once a seed,
+on one thread, for equal CPU seconds of the training loop, validation included. The tuned FNO is the peer that
+``evaluation.peers`` trains within the run of ours. A line holds means over the seeds; their standard
+deviation and every single value are in its detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+from bench.processes import Trained, train
+from bench.rows import Bound, Line
+
+SEEDS = 3
+
+#: Configs of the stage ``operator``, but for their limit.
+OURS = "architecture: default"
+#: The FNO with all that ours has: Muon, exact symmetries as augmentation, the Galilean frame, an exact mean.
+STRONG = "architecture: fno"
+#: Ours without what the family declares.
+PLAIN = "architecture: {name: conv, conserve: none, galilean: false}, augment: false"
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where a row's contenders meet: an example, what of it is changed, and how long they train."""
+
+    file: str
+    seconds: float
+    changes: Sequence[str] = ()
+
+    def train(self, scratch: Path, config: str = OURS, *, peers: str = "") -> list[Trained]:
+        """One run a seed. ``peers`` are trained or run beside it."""
+        stage = f"{{name: operator, config: {{{config}, cpuBudgetSeconds: {self.seconds}}}}}"
+        return [
+            train(
+                self.file,
+                scratch / "store",
+                *self.changes,
+                f"spec.stages=[{stage}]",
+                f"spec.evaluation.peers=[{peers}]",
+                f"spec.seed={seed}",
+            )
+            for seed in range(SEEDS)
+        ]
+
+
+def versus(
+    name: str,
+    unit: str,
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    said: str,
+    bound: Bound | None = None,
+) -> Line:
+    """The mean of ours beside the mean of theirs."""
+    detail = {"peer": said, "seeds": list(ours), "peer_seeds": list(theirs)}
+    if len(ours) > 1:
+        detail |= {"spread": stdev(ours)}
+    if len(theirs) > 1:
+        detail |= {"peer_spread": stdev(theirs)}
+    return Line(name, fmean(ours), unit, fmean(theirs), bound, detail)
+
+
+def metric(runs: Sequence[Trained], name: str) -> list[float]:
+    """A metric of each run; one that diverged is infinite."""
+    return [run.metrics.get(name, float("inf")) for run in runs]
+
+
+def speeds(row: str, ours: Sequence[Trained], unit: str) -> Iterator[Line]:
+    """What ours and its tuned FNO cost: parameters, training samples and predictions per CPU second."""
+    for name, figure in (("parameters", parameters), ("training", samples_per_cpu_second)):
+        pair = [[figure(run, step) for run in ours] for step in ("train-operator", "train-fno")]
+        yield versus(f"{row}.{name}", "samples/CPU-s" if name == "training" else "", *pair, "tuned FNO")
+    own = [run.frames_per_cpu_second() for run in ours]
+    for who, said in (("fno", "tuned FNO"), ("solver", "classical solver, same points")):
+        if who in ours[0].result("evaluate")["cost"]:
+            peer = [run.frames_per_cpu_second(who) for run in ours]
+            name = f"{row}.inference" + ("" if who == "fno" else f".{who}")
+            yield versus(name, unit, own, peer, said)
+
+
+def parameters(run: Trained, step: str) -> float:
+    return run.result(step)["metrics"]["train.parameters"]
+
+
+def samples_per_cpu_second(run: Trained, step: str) -> float:
+    trained = run.result(step)
+    batch = run.objects[step].manifest.recipe["stages"]["operator"]["config"]["batchSize"]
+    return trained["metrics"]["train.steps"] * batch / trained["cpuSeconds"]
