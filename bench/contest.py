@@ -74,9 +74,12 @@ def metric(runs: Sequence[Trained], name: str) -> list[float]:
 
 def speeds(row: str, ours: Sequence[Trained], unit: str) -> Iterator[Line]:
     """What ours and its tuned FNO cost: parameters, training samples and predictions per CPU second."""
-    for name, figure in (("parameters", parameters), ("training", samples_per_cpu_second)):
-        pair = [[figure(run, step) for run in ours] for step in ("train-operator", "train-fno")]
-        yield versus(f"{row}.{name}", "samples/CPU-s" if name == "training" else "", *pair, "tuned FNO")
+    for name, figure, per in (
+        ("parameters", parameters, ""),
+        ("training", samples_per_cpu_second, "samples/CPU-s"),
+    ):
+        own, peer = ([figure(run, step) for run in ours] for step in ("train-operator", "train-fno"))
+        yield versus(f"{row}.{name}", per, own, peer, "tuned FNO")
     own = [run.frames_per_cpu_second() for run in ours]
     for who, said in (("fno", "tuned FNO"), ("solver", "classical solver, same points")):
         if who in ours[0].result("evaluate")["cost"]:
