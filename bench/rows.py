@@ -77,9 +77,8 @@ class Row:
 
     def key(self) -> str:
         """Hash of the code and data that the figures depend on."""
-        own = f"bench/{self.measure.__module__.rpartition('.')[2]}.py"
-        names = [own, "bench/rows.py", "bench/processes.py", "uv.lock", *self.files]
-        paths = [ROOT / name for name in names]
+        names = [f"bench/{self.name}.py", "bench/rows.py", "bench/processes.py", "uv.lock", *self.files]
+        paths = [path for name in names if (path := ROOT / name).exists()]
         for package in ("ups_core/src", "workflows/src"):
             paths += sorted((ROOT / package).rglob("*.py"))
         whole = hashlib.sha256()
@@ -109,7 +108,7 @@ class Row:
         key = self.key()
         scratch = SCRATCH / self.name / key
         for other in scratch.parent.glob("*"):
-            if other != scratch:
+            if other != scratch or self.measured(key):
                 shutil.rmtree(other, ignore_errors=True)
         scratch.mkdir(parents=True, exist_ok=True)
         stamp = {"key": key, "measured": datetime.now(UTC).isoformat()}

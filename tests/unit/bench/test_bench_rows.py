@@ -6,10 +6,12 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import stdev
 
 import pytest
 from bench import rows as rows_module
 from bench.__main__ import ROWS, lines_of, rows
+from bench.contest import versus
 from bench.rows import Bound, Line, Row
 from bench.table import BEGIN, END, number, write_docs
 
@@ -85,6 +87,31 @@ def test_measured_once_while_code_and_data_stay(counted: Row, tmp_path: Path) ->
         (tmp_path / name).write_text("changed")
         assert value(counted) == before + 1
     assert len(counted.results.read_text().splitlines()) == 4
+
+
+def test_an_interrupted_measurement_goes_on_from_what_it_left(counted: Row) -> None:
+    seen: list[bool] = []
+
+    def measure(scratch: Path) -> Iterator[Line]:
+        seen.append((scratch / "trained").exists())
+        (scratch / "trained").touch()
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+        yield Line("counted.runs", 1.0, "")
+
+    row = Row("counted", "Counted", measure, ("data.yaml",))
+    with pytest.raises(KeyboardInterrupt):
+        row.measure_now()
+    assert row.measured() == []
+    row.measure_now()
+    row.measure_now()
+    assert seen == [False, True, False]
+
+
+def test_a_contest_compares_means_over_seeds() -> None:
+    line = versus("x", "nRMSE", [1.0, 2.0, 3.0], [10.0, 10.0, 40.0], "tuned FNO", Bound(0.1, "ratio"))
+    assert (line.value, line.peer, line.ratio) == (2.0, 20.0, 0.1)
+    assert (line.detail["spread"], line.detail["peer_spread"]) == (1.0, stdev([10.0, 10.0, 40.0]))
 
 
 def test_rows_are_selected_by_name() -> None:
