@@ -11,6 +11,7 @@ import numpy as np
 from ups_core.errors import DataInvalid, InvalidSpec, NotFound, UpsError
 from ups_core.output import check_file, whole_file
 from ups_core.surrogate import Surrogate
+from ups_core.train.memory import keep_freed_memory
 
 
 def predict(surrogate: Surrogate, given: Path, out: Path, steps: int | None) -> tuple[int, ...]:
@@ -77,6 +78,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int)
     args = parser.parse_args()
+    keep_freed_memory()
     try:
         check_file(args.out, "--out")
         shape = predict(Surrogate.load(args.model), args.input, args.out, args.steps)

@@ -11,12 +11,14 @@ from ups_core.evaluate.rollout import judge_transient
 from ups_core.evaluate.split import Split, Window, open_split, window
 from ups_core.evaluate.steady import judge_steady
 from ups_core.steps.context import StepContext
+from ups_core.train.memory import keep_freed_memory
 
 
 def run(ctx: StepContext) -> dict[str, Any]:
     """Evaluate the main split and every further named test set, whose metrics carry its name."""
     from ups_core.surrogate import Surrogate  # torch
 
+    keep_freed_memory()
     asked = ctx.recipe["evaluation"]
     data, dataset = ctx.inputs["data"].folder(ctx.work), ctx.inputs["data"].json("dataset.json")
     model = Surrogate.load(ctx.inputs["model"].folder(ctx.work))

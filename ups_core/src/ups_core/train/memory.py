@@ -1,4 +1,4 @@
-"""Keep freed memory instead of returning it to the system after every training step.
+"""Keep freed memory instead of returning it to the system after every step of training or of a rollout.
 
 Activations of a small network are just large enough for glibc to give them back each time, and the
 system to clear the same pages again for the next step: a fifth of the time, measured. Networks and
