@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ups_core.api.architectures import ARCHITECTURES
+from ups_core.models.advance import Solve
 
 SMALL = {
     "conv": {"width": 4, "dilations": [1]},
@@ -57,3 +58,20 @@ def test_a_boosted_state_gives_the_boosted_next_state(name, line):
     torch.testing.assert_close(model(u - 3 * 0.7, none), expected)
     plain = build(name, problem, galilean=False)
     assert (plain(u - 2.1, none) - torch.roll(plain(u, none), -3, -1) + 2.1).abs().max() > 1e-3
+
+
+def test_the_closed_grid_is_its_own_mirror_image(square):
+    """A network that commutes with mirrors makes a surrogate that does, walls included."""
+    torch.manual_seed(0)
+    model = Solve(torch.nn.Conv2d(1, 1, 3, padding=1), square())
+    weight = model.network.get_parameter("weight")
+    with torch.no_grad():
+        weight.copy_((weight + weight.flip(-1)) / 2)
+    a = torch.randn(2, 1, 8, 8)
+    closed = model.close(a)  # (B, C, X+1, Y+1)
+    assert torch.equal(model.open(closed), a)
+    assert (closed[..., -1] == 0).all()
+    mirrored = model.closed(closed.flip(-1), torch.zeros(2, 0)).flip(-1)
+    torch.testing.assert_close(model.open(mirrored), model(a, torch.zeros(2, 0)))
+    for wall in (mirrored[..., 0], mirrored[..., -1], mirrored[:, :, 0], mirrored[:, :, -1]):
+        assert (wall == 0).all()

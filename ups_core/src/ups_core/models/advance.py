@@ -90,8 +90,10 @@ def channels_out(problem: Problem, conserve: Conservation) -> int:
 class Solve(nn.Module):
     """Input (B, C, X[, Y]) and parameters (B, P) to the solution (B, C', X[, Y]); normalised values.
 
-    Where node 0 lies on a wall, the mirror image of the grid has no data there, so the network sees the
-    nodes from 1 on only, which are a symmetric set, and the solution is zero on the wall.
+    Where node 0 of an axis lies on a wall, the opposite wall has no node. There the network sees the *closed*
+    grid, which has both: only that one is its own mirror image, and the nodes on the wall tell of the medium
+    beside it. What nobody knows of the added nodes is filled with zero, the mean of training; the solution
+    is zero on all walls.
     """
 
     def __init__(self, network: nn.Module, problem: Problem) -> None:
@@ -102,7 +104,21 @@ class Solve(nn.Module):
         self.shift_equivariant = bool(getattr(network, "shift_equivariant", False)) and problem.periodic
 
     def forward(self, a: Tensor, parameters: Tensor) -> Tensor:
+        return self.open(self.closed(self.close(a), parameters))
+
+    def closed(self, a: Tensor, parameters: Tensor) -> Tensor:
+        """The solution on the closed grid, for an input on the closed grid."""
+        u = self.network(with_parameters(a, parameters))  # (B, C', X+1[, Y+1])
         for axis, wall in enumerate(self.wall, start=2):
-            a = a.narrow(axis, int(wall), a.shape[axis] - int(wall))
-        u = self.network(with_parameters(a, parameters))  # (B, C', X[, Y])
-        return F.pad(u, [side for wall in reversed(self.wall) for side in (int(wall), 0)])
+            u = u.narrow(axis, int(wall), u.shape[axis] - 2 * int(wall))
+        return F.pad(u, [int(wall) for wall in reversed(self.wall) for _ in range(2)])
+
+    def close(self, values: Tensor) -> Tensor:
+        """(B, C, X[, Y]) with a node, of value zero, on every wall that has none: (B, C, X+1[, Y+1])."""
+        return F.pad(values, [side for wall in reversed(self.wall) for side in (0, int(wall))])
+
+    def open(self, values: Tensor) -> Tensor:
+        """The inverse of :meth:`close`."""
+        for axis, wall in enumerate(self.wall, start=2):
+            values = values.narrow(axis, 0, values.shape[axis] - int(wall))
+        return values

@@ -33,7 +33,7 @@ SCALE = 0.05
 
 
 class Homogenised(nn.Module):
-    """Input (B, C, X[, Y]) on the interior nodes to the solution (B, 1, X[, Y]); normalised values."""
+    """Input (B, C, X[, Y]) to the solution (B, 1, X[, Y]), zero on nodes on walls; normalised values."""
 
     resolution_free = True
 
@@ -63,26 +63,37 @@ class Homogenised(nn.Module):
         for block in self.blocks:
             h = h + block(F.silu(h))
         h = torch.cat([F.silu(h), a], dim=1)  # (B, W+C, X[, Y])
-        source = self.head[-1](h)[:, 0].exp()  # (B, X[, Y])
-        faces = [self._conductances(h, axis) for axis in range(self.dimensions)]  # (B, X+1[, Y]), (B, X, Y+1)
+        source = self.head[-1](self._inside(h))[:, 0].exp()  # (B, X'[, Y']), X' nodes that are unknown
+        faces = [self._conductances(h, axis) for axis in range(self.dimensions)]
         if self.dimensions == 1:
             none = torch.zeros_like(source.unsqueeze(2).expand(-1, -1, 2))
-            return Diffusion.apply(faces[0].unsqueeze(2), none, source.unsqueeze(2)).squeeze(2)[:, None]
-        return Diffusion.apply(*faces, source)[:, None]  # (B, 1, X, Y)
+            u = Diffusion.apply(faces[0].unsqueeze(2), none, source.unsqueeze(2)).squeeze(2)  # (B, X')
+        else:
+            u = Diffusion.apply(*faces, source)  # (B, X', Y')
+        return F.pad(u[:, None], [int(wall) for wall in reversed(self.wall) for _ in range(2)])
+
+    def _inside(self, h: Tensor, *, but: int | None = None) -> Tensor:
+        """Without the nodes on walls; those along the axis ``but`` stay."""
+        for axis, wall in enumerate(self.wall):
+            if axis != but:
+                h = h.narrow(2 + axis, int(wall), h.shape[2 + axis] - 2 * int(wall))
+        return h
 
     def _conductances(self, h: Tensor, axis: int) -> Tensor:
-        """Of all faces across an axis, the two on the walls included, which see their one node twice.
+        """Of the faces between neighbours along an axis, in units of the spacing: (B, X'+1, Y').
 
-        A wall with a node of its own is a whole spacing away, another one half of it; an insulated one
-        conducts nothing.
+        A wall without a node of its own is half a spacing from the outermost ones, and its face sees these
+        twice; one that insulates conducts nothing.
         """
-        at = 2 + axis
-        doubled = torch.cat([h.narrow(at, 0, 1), h, h.narrow(at, h.shape[at] - 1, 1)], dim=at)
-        k = self.head[axis](doubled)[:, 0].exp().movedim(1 + axis, -1)  # (..., N+1)
-        reach = 0.0 if self.boundary[axis] == "neumann" else 1.0 if self.wall[axis] else 2.0
+        at, wall = 2 + axis, self.wall[axis]
+        h = self._inside(h, but=axis)
+        if not wall:
+            h = torch.cat([h.narrow(at, 0, 1), h, h.narrow(at, h.shape[at] - 1, 1)], dim=at)
+        k = self.head[axis](h)[:, 0].exp().movedim(1 + axis, -1)  # (..., X'+1)
+        reach = 0.0 if self.boundary[axis] == "neumann" else 1.0 if wall else 2.0
         k = torch.cat([reach * k[..., :1], k[..., 1:-1], reach * k[..., -1:]], dim=-1)
-        spacing = 1 / (h.shape[at] + int(self.wall[axis]))
-        return (k / spacing**2).movedim(-1, 1 + axis)
+        intervals = k.shape[-1] if wall else k.shape[-1] - 1
+        return (k * intervals**2).movedim(-1, 1 + axis)
 
 
 class Diffusion(torch.autograd.Function):

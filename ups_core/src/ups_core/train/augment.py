@@ -4,8 +4,8 @@ A symmetry turns one solution into another, so applying one at random costs no a
 and spares the network from learning what is already known. Generators close to a finite group (the
 mirror images and rotations of a square: 8 elements), of which one is drawn for each sample.
 
-Where node 0 of an axis lies on a wall (``Problem.wall``), mirroring maps node i to n - i, which leaves
-node 0 in place and reverses the nodes from 1 on.
+Fields are on grids that are their own mirror images: between walls, the closed ones of
+:class:`~ups_core.models.advance.Solve`.
 """
 
 from __future__ import annotations
@@ -43,12 +43,8 @@ def undo(element: Element, u: Tensor, problem: Problem) -> Tensor:
 
 
 def _mirror(u: Tensor, transform: Transform, problem: Problem) -> Tensor:
-    for letter in transform.flip:
-        axis = 2 + problem.space.index(letter)
-        wall = int(problem.wall[axis - 2])
-        interior = u.narrow(axis, wall, u.shape[axis] - wall).flip(axis)
-        u = torch.cat([u.narrow(axis, 0, wall), interior], dim=axis) if wall else interior
-    return u
+    axes = [2 + problem.space.index(letter) for letter in transform.flip]
+    return u.flip(axes) if axes else u
 
 
 def group(problem: Problem) -> list[Element]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ups_core.api.stages import OperatorConfig
 from ups_core.evaluate.metrics import mean_defined, nrmse, rel_l2
+from ups_core.models.advance import Solve
 from ups_core.models.problem import Problem
 from ups_core.models.rollout import BATCH_VALUES, rollout
 from ups_core.train.augment import apply, augmentation, group, undo
@@ -116,7 +117,7 @@ class Steady:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Solve,
         problem: Problem,
         normaliser: Normaliser,
         train: Split,
@@ -136,11 +137,11 @@ class Steady:
         return len(self.u)
 
     def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
-        a = self.normaliser.inputs.apply(self.a[indices])  # (B, C, X[, Y])
-        u = self.normaliser.fields.apply(self.u[indices])  # (B, C', X[, Y])
+        a = self.model.close(self.normaliser.inputs.apply(self.a[indices]))  # (B, C, X+1[, Y+1])
+        u = self.model.close(self.normaliser.fields.apply(self.u[indices]))  # (B, C', X+1[, Y+1])
         if self.augment:
             a, u = self.augment([a, u], generator)
-        return self.loss(self.model(a, self.parameters[indices]), u)
+        return self.loss(self.model.closed(a, self.parameters[indices]), u)
 
     def validate(self) -> float:
         assert self.val.a is not None
@@ -181,7 +182,7 @@ class Coding:
 
 
 @torch.inference_mode()
-def solve(model: nn.Module, a: Tensor, parameters: Tensor, problem: Problem, *, average: bool) -> Tensor:
+def solve(model: Solve, a: Tensor, parameters: Tensor, problem: Problem, *, average: bool) -> Tensor:
     """Solutions (N, C', X[, Y]) for inputs (N, C, X[, Y]) and parameters (N, P), normalised.
 
     ``average``: solve every image of the input under the problem's symmetries, map the solutions
@@ -191,8 +192,9 @@ def solve(model: nn.Module, a: Tensor, parameters: Tensor, problem: Problem, *, 
     size = max(1, BATCH_VALUES // a[0].numel())
     parts = []
     for part, p in zip(a.split(size), parameters.split(size), strict=True):
-        images = [undo(e, model(apply(e, part, problem), p), problem) for e in elements]
-        parts.append(torch.stack(images).mean(0))  # (B, C', X[, Y])
+        given = model.close(part)  # (B, C, X+1[, Y+1])
+        images = [undo(e, model.closed(apply(e, given, problem), p), problem) for e in elements]
+        parts.append(model.open(torch.stack(images).mean(0)))  # (B, C', X[, Y])
     return torch.cat(parts)
 
 
