@@ -10,8 +10,8 @@ import torch
 from ups_core.data.families import family
 from ups_core.errors import InvalidSpec
 from ups_core.models.problem import Problem
+from ups_core.models.symmetry import apply, group
 from ups_core.simulate import navier_stokes as ns
-from ups_core.train.augment import apply, group
 
 X = np.arange(48) / 48
 SMALL = {"nu": 1e-3, "size": 32, "frames": 3}

@@ -5,7 +5,8 @@ import torch
 
 from ups_core.data.families.base import Transform
 from ups_core.models.problem import Problem
-from ups_core.train.augment import apply, augmentation, group, undo
+from ups_core.models.symmetry import apply, group, undo
+from ups_core.train.augment import augmentation
 
 X, Y = Transform("x", flip=("X",)), Transform("y", flip=("Y",))
 TURN = Transform("turn", flip=("X",), transpose=True)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ups_core.errors import DataInvalid, InvalidSpec
+from ups_core.models.advance import Solve
 from ups_core.models.codec import Codec
 from ups_core.models.problem import Problem, shape_text
 from ups_core.models.rollout import rollout
@@ -94,8 +95,8 @@ class Surrogate:
         self._is(steady=True)
         given, single = self._batch(a, self.problem.inputs)
         model = self.operator
-        free = bool(getattr(model.network, "resolution_free", False))
-        coarse, factor = (given, 1) if free else self._restrict(given)
+        assert isinstance(model.network, Solve)
+        coarse, factor = (given, 1) if model.network.resolution_free else self._restrict(given)
         p = model.normaliser.vary(model.problem, self._parameters(parameters, len(given)))  # (N, varying)
         normalised = model.normaliser.inputs.apply(torch.from_numpy(coarse))
         average = model.facts["testTimeAugmentation"]

@@ -79,6 +79,17 @@ class ConvConfig(GridArchitecture):
         return Conv(self, problem, channels_in, channels_out)
 
 
+class GConvConfig(ConvConfig):
+    """The same network with weights that commute with the family's mirror images, turns and signs."""
+
+    name: Literal["gconv"] = "gconv"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
+        from ups_core.models.gconv import GConv
+
+        return GConv(self, problem, channels_in, channels_out)
+
+
 class UNetConfig(GridArchitecture):
     """A U-shaped convolutional network, in which every point sees every other one."""
 
@@ -131,11 +142,14 @@ class HomogenisedConfig(BaseArchitecture):
         return Solve(Homogenised(self, problem), problem)
 
 
-Architecture = Annotated[ConvConfig | UNetConfig | FNOConfig | HomogenisedConfig, Field(discriminator="name")]
+Architecture = Annotated[
+    ConvConfig | GConvConfig | UNetConfig | FNOConfig | HomogenisedConfig, Field(discriminator="name")
+]
 
 #: Name of each architecture and its config, in the order the documentation lists them.
 ARCHITECTURES: dict[str, type[BaseArchitecture]] = {
     "conv": ConvConfig,
+    "gconv": GConvConfig,
     "unet": UNetConfig,
     "fno": FNOConfig,
     "homogenised": HomogenisedConfig,

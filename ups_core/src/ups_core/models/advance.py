@@ -39,6 +39,8 @@ class Advance(nn.Module):
         self.network, self.dimensions = network, problem.dimensions
         #: A shifted state gives the shifted next state: nothing to learn from shifted samples.
         self.shift_equivariant = bool(getattr(network, "shift_equivariant", False)) and problem.periodic
+        #: The same of the family's discrete symmetries.
+        self.symmetric = bool(getattr(network, "symmetric", False))
         self.boost = problem.boost if galilean else None
         self.conserve = conserve
         kept = problem.conserved if conserve != "none" and problem.periodic else ()
@@ -99,6 +101,8 @@ class Solve(nn.Module):
     def __init__(self, network: nn.Module, problem: Problem) -> None:
         super().__init__()
         self.network, self.wall = network, problem.wall
+        #: Whether images of inputs give images of solutions: nothing to learn from them, or to average.
+        self.symmetric = bool(getattr(network, "symmetric", False))
         #: Whether the network means the same on any grid of the domain, a finer one included.
         self.resolution_free = bool(getattr(network, "resolution_free", False))
         self.shift_equivariant = bool(getattr(network, "shift_equivariant", False)) and problem.periodic

@@ -25,6 +25,7 @@ from ups_core.api.stages import STAGES, CodecConfig, OperatorConfig, Training
 from ups_core.data.families import family
 from ups_core.errors import InvalidSpec
 from ups_core.evaluate.metrics import mean_defined, nrmse
+from ups_core.models.advance import Solve
 from ups_core.models.problem import Problem
 from ups_core.steps import stopping
 from ups_core.steps.context import StepContext
@@ -118,6 +119,7 @@ def prepare(ctx: StepContext, stage: str, config: Training) -> Prepared:
     network = published.build(stage, settings, problem)
     facts = published.describe(stage, settings, network, problem, normaliser)
     if problem.steady:
+        assert isinstance(network, Solve)
         facts["testTimeAugmentation"] = config.test_time_augmentation
         return Prepared(Steady(network, problem, normaliser, *_splits(data), config), facts)
     if not coded:

@@ -3,9 +3,6 @@
 A symmetry turns one solution into another, so applying one at random costs no accuracy of the data
 and spares the network from learning what is already known. Generators close to a finite group (the
 mirror images and rotations of a square: 8 elements), of which one is drawn for each sample.
-
-Fields are on grids that are their own mirror images: between walls, the closed ones of
-:class:`~ups_core.models.advance.Solve`.
 """
 
 from __future__ import annotations
@@ -15,62 +12,19 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ups_core.data.families.base import Transform
 from ups_core.models.problem import Problem
-
-#: An element of the group: generators in the order of their application.
-Element = tuple[Transform, ...]
-
-
-def apply(element: Element, u: Tensor, problem: Problem) -> Tensor:
-    """The element applied to fields (B, C, X[, Y])."""
-    for transform in element:
-        u = _mirror(u, transform, problem)
-        if transform.transpose:
-            u = u.transpose(-1, -2)
-        u = u * transform.sign if transform.sign != 1 else u
-    return u
-
-
-def undo(element: Element, u: Tensor, problem: Problem) -> Tensor:
-    """The inverse of :func:`apply`; mirroring, exchanging axes and changing signs undo themselves."""
-    for transform in reversed(element):
-        if transform.transpose:
-            u = u.transpose(-1, -2)
-        u = _mirror(u, transform, problem)
-        u = u * transform.sign if transform.sign != 1 else u
-    return u
-
-
-def _mirror(u: Tensor, transform: Transform, problem: Problem) -> Tensor:
-    axes = [2 + problem.space.index(letter) for letter in transform.flip]
-    return u.flip(axes) if axes else u
-
-
-def group(problem: Problem) -> list[Element]:
-    """All elements that the problem's generators make, the identity first."""
-    n = 4
-    probe = torch.arange(1.0, 1 + n**problem.dimensions).reshape(1, 1, *[n] * problem.dimensions)
-    elements: list[Element] = [()]
-    seen = {probe.numpy().tobytes()}
-    for element in elements:  # grows while it is walked, until it is closed
-        for generator in problem.symmetries:
-            longer = (*element, generator)
-            image = apply(longer, probe, problem).contiguous().numpy().tobytes()
-            if image not in seen:
-                seen.add(image)
-                elements.append(longer)
-    return elements
+from ups_core.models.symmetry import apply, group
 
 
 def augmentation(
-    problem: Problem, *, shifts: bool
+    problem: Problem, *, shifts: bool, images: bool = True
 ) -> Callable[[Sequence[Tensor], torch.Generator], list[Tensor]]:
     """A function that transforms each sample of a batch, alike in all its tensors (B, C, X[, Y]).
 
-    ``shifts``: shift cyclically, too; useless for networks that commute with shifts anyway.
+    ``images``: draw an element of the problem's group; ``shifts``: shift cyclically. Either is useless for
+    networks that commute with it anyway.
     """
-    elements = group(problem)
+    elements = group(problem) if images else [()]
     axes = [2 + problem.space.index(letter) for letter in problem.shifts] if shifts else []
 
     def transform(batch: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:

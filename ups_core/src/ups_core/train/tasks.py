@@ -18,7 +18,8 @@ from ups_core.evaluate.metrics import mean_defined, nrmse, rel_l2
 from ups_core.models.advance import Solve
 from ups_core.models.problem import Problem
 from ups_core.models.rollout import BATCH_VALUES, rollout
-from ups_core.train.augment import apply, augmentation, group, undo
+from ups_core.models.symmetry import apply, group, undo
+from ups_core.train.augment import augmentation
 from ups_core.train.data import Split
 from ups_core.train.losses import relative_h1, relative_l2
 from ups_core.train.normaliser import Normaliser
@@ -76,8 +77,8 @@ class Transient:
         self.samples = len(train)
         self.parameters = normaliser.vary(problem, train.parameters)  # (N, P)
         self.val_parameters = normaliser.vary(problem, val.parameters)  # (N, P)
-        shifts = not getattr(model, "shift_equivariant", False)
-        self.augment = augmentation(problem, shifts=shifts) if config.augment else None
+        shifts, images = (not getattr(model, name, False) for name in ("shift_equivariant", "symmetric"))
+        self.augment = augmentation(problem, shifts=shifts, images=images) if config.augment else None
         self.loss = _loss(config, problem)
         self.judge = judge or (lambda u: float(mean_defined(nrmse(u, val.u[:, 1:].numpy()))))
 
@@ -130,7 +131,9 @@ class Steady:
         self.parameters = normaliser.vary(problem, train.parameters)  # (N, P)
         self.val_parameters = normaliser.vary(problem, val.parameters)  # (N, P)
         self.average = config.test_time_augmentation
-        self.augment = augmentation(problem, shifts=True) if config.augment else None
+        self.augment = (
+            augmentation(problem, shifts=True, images=not model.symmetric) if config.augment else None
+        )
         self.loss = _loss(config, problem)
 
     def __len__(self) -> int:
@@ -188,7 +191,7 @@ def solve(model: Solve, a: Tensor, parameters: Tensor, problem: Problem, *, aver
     ``average``: solve every image of the input under the problem's symmetries, map the solutions
     back and take their mean, which makes the surrogate exactly as symmetric as the problem.
     """
-    elements = group(problem) if average else [()]
+    elements = group(problem) if average and not model.symmetric else [()]
     size = max(1, BATCH_VALUES // a[0].numel())
     parts = []
     for part, p in zip(a.split(size), parameters.split(size), strict=True):
