@@ -13,6 +13,7 @@ SMALL = {
     "conv": {"width": 4, "dilations": [1]},
     "unet": {"width": 4, "levels": 2},
     "fno": {"width": 4, "modes": 2, "layers": 1},
+    "pdet": {"width": 4, "tokens": 4, "patch": 2, "groups": 2, "levels": 1},
 }
 
 
