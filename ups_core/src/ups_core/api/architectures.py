@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ups_core.api.model import Model
 
@@ -37,13 +37,14 @@ class GridArchitecture(BaseArchitecture):
     """See each state as the observer who moves with its mean, where the family declares that invariance."""
 
     def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
-        """Channels on a grid to channels on the same grid, without any physics."""
+        """``forward(u, parameters)``: channels on a grid, and what varies, to channels on the same grid,
+        without any physics."""
         raise NotImplementedError
 
     def build(self, problem: Problem) -> nn.Module:
         from ups_core.models.advance import Advance, Solve, channels_out
 
-        channels_in = len(problem.inputs) + len(problem.varying)
+        channels_in = len(problem.inputs)
         if problem.steady:
             return Solve(self.network(problem, channels_in, len(problem.fields)), problem)
         network = self.network(problem, channels_in, channels_out(problem, self.conserve))
@@ -125,6 +126,37 @@ class FNOConfig(GridArchitecture):
         return FNO(self, problem, channels_in, channels_out)
 
 
+class PDETConfig(GridArchitecture):
+    """A transformer on latent tokens whose attention is among groups of channels: what is far is seen at a
+    cost that grows as the number of tokens. Tokens merge and part again, as in a U-Net."""
+
+    name: Literal["pdet"] = "pdet"
+    width: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Channels of the two layers on the grid itself, before and behind the tokens."""
+    tokens: Annotated[int, Field(ge=1, le=4096)] = 48
+    """Channels of a token; a multiple of `groups`."""
+    patch: Annotated[int, Field(ge=1, le=64)] = 4
+    """Grid points in a token along each axis. A token is made from its own points and from half as many on
+    either side."""
+    groups: Annotated[int, Field(ge=1, le=256)] = 4
+    """Groups of channels, each with an attention of its own."""
+    depth: Annotated[int, Field(ge=1, le=16)] = 1
+    """Blocks at each level, on the way down and on the way up."""
+    levels: Annotated[int, Field(ge=1, le=6)] = 2
+    """Levels of tokens. From one to the next, two merge along each axis."""
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> PDETConfig:
+        if self.tokens % self.groups:
+            raise ValueError("tokens must be a multiple of groups")
+        return self
+
+    def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
+        from ups_core.models.pdet import PDET
+
+        return PDET(self, problem, channels_in, channels_out)
+
+
 class HomogenisedConfig(BaseArchitecture):
     """A small network inside a solver: it predicts the coefficients of the family's discretised operator,
     which is then solved exactly. No pure surrogate, and reported as what it is."""
@@ -143,7 +175,8 @@ class HomogenisedConfig(BaseArchitecture):
 
 
 Architecture = Annotated[
-    ConvConfig | GConvConfig | UNetConfig | FNOConfig | HomogenisedConfig, Field(discriminator="name")
+    ConvConfig | GConvConfig | UNetConfig | FNOConfig | PDETConfig | HomogenisedConfig,
+    Field(discriminator="name"),
 ]
 
 #: Name of each architecture and its config, in the order the documentation lists them.
@@ -152,6 +185,7 @@ ARCHITECTURES: dict[str, type[BaseArchitecture]] = {
     "gconv": GConvConfig,
     "unet": UNetConfig,
     "fno": FNOConfig,
+    "pdet": PDETConfig,
     "homogenised": HomogenisedConfig,
 }
 

@@ -1,8 +1,8 @@
 """A network made a surrogate: what the physics says of every problem of a kind, whatever the architecture.
 
-A raw network turns channels on a grid into channels on the same grid. :class:`Advance` makes of it one
-frame of a transient problem, :class:`Solve` the solution of a steady one. What a family declares is held
-here, exactly, so that no network has to learn it:
+A raw network turns channels on a grid, and the parameters that vary, into channels on the same grid.
+:class:`Advance` makes of it one frame of a transient problem, :class:`Solve` the solution of a steady one.
+What a family declares is held here, exactly, so that no network has to learn it:
 
 **Conservation.** Where the equation conserves a field, the network predicts the *flux* F through the cell
 faces, not the change: u_next = u + F(i-1/2) - F(i+1/2), whose sum over a periodic grid vanishes whatever F
@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ups_core.models.layers import with_parameters
 from ups_core.models.problem import Problem
 
 Conservation = Literal["flux", "projection", "none"]
@@ -60,7 +59,7 @@ class Advance(nn.Module):
 
     def at_rest(self, u: Tensor, parameters: Tensor) -> Tensor:
         """One frame, seen by an observer at rest."""
-        out = self.network(with_parameters(u, parameters))  # (B, channels_out, X[, Y])
+        out = self.network(u, parameters)  # (B, channels_out, X[, Y])
         if not self.kept:
             return u + out
         kept, change = out.split([out.shape[1] - len(self.free), len(self.free)], dim=1)
@@ -112,7 +111,7 @@ class Solve(nn.Module):
 
     def closed(self, a: Tensor, parameters: Tensor) -> Tensor:
         """The solution on the closed grid, for an input on the closed grid."""
-        u = self.network(with_parameters(a, parameters))  # (B, C', X+1[, Y+1])
+        u = self.network(a, parameters)  # (B, C', X+1[, Y+1])
         for axis, wall in enumerate(self.wall, start=2):
             u = u.narrow(axis, int(wall), u.shape[axis] - 2 * int(wall))
         return F.pad(u, [int(wall) for wall in reversed(self.wall) for _ in range(2)])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ups_core.models.layers import CONV, crop, pad
+from ups_core.models.layers import CONV, crop, pad, with_parameters
 from ups_core.models.problem import Problem
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Conv(nn.Module):
-    """Channels on a grid, (B, C, X[, Y]), to channels on the same grid, (B, C', X[, Y])."""
+    """Channels on a grid, (B, C, X[, Y]), and parameters (B, P) to channels (B, C', X[, Y]) on it."""
 
     shift_equivariant = True
 
@@ -29,11 +29,12 @@ class Conv(nn.Module):
         self.boundary, self.dimensions = problem.boundary, problem.dimensions
         self.margins = [kernel // 2 * dilation for dilation in config.dilations]
         self.halo = kernel // 2 + sum(self.margins)
-        self.lift = conv(channels_in, width, kernel)
+        self.lift = conv(channels_in + len(problem.varying), width, kernel)
         self.blocks = nn.ModuleList(conv(width, width, kernel, dilation=n) for n in config.dilations)
         self.head = conv(width, channels_out, 1)
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Tensor, parameters: Tensor) -> Tensor:
+        u = with_parameters(u, parameters)
         h = self.lift(pad(u, self.halo, self.boundary))  # (B, W, X+2m)
         for block, margin in zip(self.blocks, self.margins, strict=True):
             h = crop(h, margin, self.dimensions) + block(F.silu(h))  # (B, W, X+2m'), m' = m - margin

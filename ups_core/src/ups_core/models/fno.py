@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ups_core.models.layers import CONV
+from ups_core.models.layers import CONV, with_parameters
 from ups_core.models.problem import Problem
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class FNO(nn.Module):
-    """Channels on a grid, (B, C, X[, Y]), to channels on the same grid, (B, C', X[, Y])."""
+    """Channels on a grid, (B, C, X[, Y]), and parameters (B, P) to channels (B, C', X[, Y]) on it."""
 
     resolution_free = True
 
@@ -33,6 +33,7 @@ class FNO(nn.Module):
         super().__init__()
         d, width = problem.dimensions, config.width
         conv = CONV[d]
+        channels_in += len(problem.varying)
         #: Coordinates are given where walls make places differ; else a shift of the state is all there is.
         self.shift_equivariant = problem.periodic
         self.lift = nn.Sequential(
@@ -44,7 +45,8 @@ class FNO(nn.Module):
         self.widen = conv(width, 2 * width, 1)
         self.head = conv(2 * width, channels_out, 1)
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Tensor, parameters: Tensor) -> Tensor:
+        u = with_parameters(u, parameters)
         if not self.shift_equivariant:
             u = torch.cat([u, _coordinates(u).expand(len(u), -1, *u.shape[2:])], dim=1)
         h = self.lift(u)  # (B, W, X[, Y])

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ups_core.errors import InvalidSpec
-from ups_core.models.layers import crop, pad
+from ups_core.models.layers import crop, pad, with_parameters
 from ups_core.models.problem import Problem
 from ups_core.models.symmetry import directions, group, quotients, rearrange, sign
 
@@ -31,7 +31,7 @@ CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 class GConv(nn.Module):
-    """Channels on a grid, (B, C, X[, Y]), to channels on the same grid, (B, C', X[, Y])."""
+    """Channels on a grid, (B, C, X[, Y]), and parameters (B, P) to channels (B, C', X[, Y]) on it."""
 
     shift_equivariant = True
     symmetric = True
@@ -50,8 +50,7 @@ class GConv(nn.Module):
         self.boundary, self.dimensions = problem.boundary, problem.dimensions
         self.margins = [config.kernel // 2 * dilation for dilation in config.dilations]
         sets, taps = config.width // len(self.elements), (config.kernel,) * problem.dimensions
-        states = len(problem.inputs)
-        self.lift = Lift(problem, states, channels_in - states, sets, taps)
+        self.lift = Lift(problem, channels_in, len(problem.varying), sets, taps)
         self.blocks = nn.ModuleList(Inner(problem, sets, taps, dilation) for dilation in config.dilations)
         flux = (
             0
@@ -62,7 +61,8 @@ class GConv(nn.Module):
         #: A flux looks one node ahead.
         self.halo = config.kernel // 2 + sum(self.margins) + int(flux > 0)
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Tensor, parameters: Tensor) -> Tensor:
+        u = with_parameters(u, parameters)
         h = self.lift(pad(u, self.halo, self.boundary))  # (B, S*G, X+2m)
         for block, margin in zip(self.blocks, self.margins, strict=True):
             h = crop(h, margin, self.dimensions) + block(F.silu(h))  # (B, S*G, X+2m'), m' = m - margin

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ups_core.errors import InvalidSpec
-from ups_core.models.layers import CONV, Padded
+from ups_core.models.layers import CONV, Padded, with_parameters
 from ups_core.models.problem import Problem
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ SCALE = 0.05
 
 
 class Homogenised(nn.Module):
-    """Input (B, C, X[, Y]) to the solution (B, 1, X[, Y]), zero on nodes on walls; normalised values."""
+    """Input (B, C, X[, Y]) and parameters (B, P) to the solution (B, 1, X[, Y]), zero on nodes on walls."""
 
     resolution_free = True
 
@@ -58,7 +58,8 @@ class Homogenised(nn.Module):
         """The kernel that spans the two nodes of a face across an axis."""
         return [2 if other == axis else 1 for other in range(self.dimensions)]
 
-    def forward(self, a: Tensor) -> Tensor:
+    def forward(self, a: Tensor, parameters: Tensor) -> Tensor:
+        a = with_parameters(a, parameters)
         h = self.lift(a)  # (B, W, X[, Y])
         for block in self.blocks:
             h = h + block(F.silu(h))

@@ -70,3 +70,36 @@ class Padded(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         return self.conv(pad(u, self.width, self.boundary))  # (B, C_out, X[, Y])
+
+
+class Film(nn.Module):
+    """Scales and shifts of hidden channels as functions of the parameters (Perez et al., AAAI 2018).
+
+    ``film(parameters)`` gives, for each of ``places`` in a network of ``width`` channels, what
+    :func:`modulate` takes there. The identity where the problem has no parameters that vary.
+    """
+
+    def __init__(self, parameters: int, width: int, places: int, hidden: int = 32) -> None:
+        super().__init__()
+        self.width, self.places = width, places
+        if parameters:
+            self.lift = nn.Linear(parameters, hidden)
+            self.head = nn.Linear(hidden, 2 * width * places)
+            with torch.no_grad():  # start near the identity
+                self.head.weight.mul_(0.1)
+                self.head.bias.zero_()
+
+    def forward(self, parameters: Tensor) -> list[Tensor | None]:
+        """(B, P) to one (2, B, W) for each place: scales less 1, over shifts."""
+        if not parameters.shape[1]:
+            return [None] * self.places
+        out = self.head(F.silu(self.lift(parameters)))  # (B, 2*W*places)
+        return list(out.reshape(-1, self.places, 2, self.width).permute(1, 2, 0, 3))
+
+
+def modulate(h: Tensor, film: Tensor | None) -> Tensor:
+    """h (B, W, X[, Y]) with each channel scaled and shifted by ``film`` (2, B, W)."""
+    if film is None:
+        return h
+    scale, shift = film.reshape(*film.shape, *[1] * (h.ndim - 2))  # (B, W, 1[, 1]) both
+    return h * (1 + scale) + shift

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ups_core.models.layers import CONV, INTERPOLATION, POOL, Padded
+from ups_core.models.layers import CONV, INTERPOLATION, POOL, Padded, with_parameters
 from ups_core.models.problem import Problem
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """Channels on a grid, (B, C, X[, Y]), to channels on the same grid, (B, C', X[, Y])."""
+    """Channels on a grid, (B, C, X[, Y]), and parameters (B, P) to channels (B, C', X[, Y]) on it."""
 
     def __init__(self, config: UNetConfig, problem: Problem, channels_in: int, channels_out: int) -> None:
         super().__init__()
         d, widths = problem.dimensions, [config.width * 2**level for level in range(config.levels)]
         self.dimensions = d
-        self.lift = Padded(problem, channels_in, widths[0])
+        self.lift = Padded(problem, channels_in + len(problem.varying), widths[0])
         pairs = list(pairwise(widths))
         self.left = nn.ModuleList(Block(problem, w) for w in widths)
         self.down = nn.ModuleList(Padded(problem, fine, coarse) for fine, coarse in pairs)
@@ -47,9 +47,9 @@ class UNet(nn.Module):
         self.right = nn.ModuleList(Block(problem, w) for w in widths[:-1])
         self.head = CONV[d](widths[0], channels_out, 1)
 
-    def forward(self, a: Tensor) -> Tensor:
+    def forward(self, a: Tensor, parameters: Tensor) -> Tensor:
         pool, mode = POOL[self.dimensions], INTERPOLATION[self.dimensions]
-        h = self.left[0](self.lift(a))  # (B, W, X[, Y])
+        h = self.left[0](self.lift(with_parameters(a, parameters)))  # (B, W, X[, Y])
         skips = []
         for down, block in zip(self.down, self.left[1:], strict=True):
             skips.append(h)
