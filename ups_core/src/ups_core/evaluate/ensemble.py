@@ -10,8 +10,8 @@ import numpy as np
 from ups_core.evaluate import metrics
 from ups_core.evaluate.split import Split, Window
 
-#: Members of a rollout. A central interval of 80 % needs 9.
-MEMBERS = 16
+#: Members of a rollout: the ends of a central interval of 80 % are then the second and the last but one.
+MEMBERS = 19
 SEED = 0
 
 

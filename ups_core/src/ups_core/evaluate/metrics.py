@@ -193,8 +193,9 @@ def crps(members: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def covered(members: np.ndarray, truth: np.ndarray, share: float) -> np.ndarray:
     """Where the truth lies in the central interval that holds ``share`` of the members: (N, ...) bool.
 
-    The interval's ends are the quantiles at (1 ± share) / 2 by plotting position i / (M + 1): with these a
-    truth that is one more draw is covered with probability ``share`` for any M >= (1 + share) / (1 - share).
+    The interval's ends are the quantiles at (1 ± share) / 2 by plotting position i / (M + 1). A truth that is
+    one more draw is covered with probability ``share`` exactly where these positions are members, as for 0.8
+    with 9 or 19 of them; between members a few per cent more often.
     """
     x = np.asarray(members, dtype=np.float64)
     low, high = np.quantile(x, [(1 - share) / 2, (1 + share) / 2], axis=1, method="weibull")

@@ -143,7 +143,9 @@ def seeds_told(metrics: dict[str, float], seeds: int) -> str | None:
     """What a report that draws one seed says of the others."""
     if seeds == 1:
         return None
-    spreads = [name for name in ("rollout.nrmse", "rel_l2") if f"{name}.std" in metrics]
+    own = [name for name in ("rollout.nrmse", "rel_l2") if f"{name}.std" in metrics]
+    # The classical peers are the same for every seed.
+    spreads = own + [name for name in (f"fno.{o}" for o in own) if metrics.get(f"{name}.std")]
     told = ", ".join(f"{name} {metrics[name]:.3g} ± {metrics[f'{name}.std']:.1g}" for name in spreads)
     return f"{seeds}; mean and standard deviation: {told}. What is drawn below is the first seed"
 
