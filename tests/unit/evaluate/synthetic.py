@@ -13,6 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ups_core.data.cache import normaliser as statistics
+from ups_core.data.families import family as family_of
+from ups_core.models.problem import Problem
+from ups_core.train.normaliser import Normaliser
+
 BETA, DT = 0.1, 0.05
 
 
@@ -87,6 +92,8 @@ def darcy(folder: Path, *, points: int = 16) -> Path:
 
 def _save(folder: Path, **arrays: np.ndarray) -> None:
     folder.mkdir(parents=True)
+    rows = [{"file": f"{folder.name}.h5", "index": i} for i in range(len(arrays["u"]))]
+    (folder / "samples.json").write_text(json.dumps(rows))
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values.astype(np.float32 if values.ndim > 1 else np.float64))
 
@@ -118,7 +125,18 @@ def _describe(
         },
     }
     (folder / "dataset.json").write_text(json.dumps(described))
+    (folder / "normaliser.json").write_text(json.dumps(statistics(folder / "train", family_of(family))))
+    (folder / "model.json").write_text(json.dumps(trained_on(folder)))
     return folder
+
+
+def trained_on(folder: Path) -> dict[str, Any]:
+    """What the ``model.json`` of a model that was trained on this data says of its normaliser."""
+    dataset = json.loads((folder / "dataset.json").read_text())
+    problem = Problem.read(folder, family_of(dataset["family"]))
+    parameters = np.load(folder / "train" / "parameters.npy")
+    own = Normaliser.of(json.loads((folder / "normaliser.json").read_text()), problem, parameters)
+    return {"normaliser": own.to_dict(), "normaliserSha256": own.sha256}
 
 
 @dataclass
@@ -143,6 +161,22 @@ class Wave:
 
 
 @dataclass
+class Noisy(Wave):
+    """The exact step, and an ensemble that is as wrong as it is spread: truth and members are drawn alike."""
+
+    noise: float = 0.1
+    stochastic: bool = True
+
+    def ensemble(
+        self, u0: np.ndarray, steps: int, members: int, parameters: np.ndarray | None, seed: int
+    ) -> np.ndarray:
+        mean = self.rollout(u0, steps, parameters)  # (N, T, C, X)
+        return mean[:, None] + self.noise * np.random.default_rng(seed).normal(
+            size=(len(mean), members, *mean.shape[1:])
+        )
+
+
+@dataclass
 class Medium:
     """The exact solution of a constant medium, times ``gain``."""
 
@@ -153,8 +187,9 @@ class Medium:
         return (self.gain * np.outer(np.sin(np.pi * x), np.sin(np.pi * x)) / a).astype(np.float32)
 
 
-def use_model(monkeypatch: pytest.MonkeyPatch, model: Any) -> None:
-    """Let ``Surrogate.load`` give ``model``, whatever lies in the folder; needs no torch."""
+def use_model(monkeypatch: pytest.MonkeyPatch, model: Any, fno: Any = None) -> None:
+    """Let ``Surrogate.load`` give ``model``, and ``fno`` from a folder of that name."""
     module = ModuleType("ups_core.surrogate")
-    module.Surrogate = SimpleNamespace(load=lambda folder: model)  # type: ignore[attr-defined]
+    load = lambda folder: fno if folder.name == "fno" else model  # noqa: E731
+    module.Surrogate = SimpleNamespace(load=load)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "ups_core.surrogate", module)

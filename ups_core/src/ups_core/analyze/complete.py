@@ -13,6 +13,7 @@ from html import escape
 from typing import Any
 
 from ups_core.analyze.numbers import duration, number
+from ups_core.analyze.payoff import payoff_words
 
 #: The marked places. Each stands in a report as ``<!--ups:NAME-->...<!--/ups:NAME-->``.
 PLACES = ("title", "run", "cost", "resources", "steps", "commands")
@@ -30,9 +31,9 @@ def complete(text: str, facts: Mapping[str, Any]) -> str:
     """The report ``text``, HTML or Markdown, with every place filled in that ``facts`` know of.
 
     ``facts``: ``run`` {name, namespace, uid, attempt}, ``resources`` (YAML of what was asked),
-    ``steps`` [{name, key, digest, cached, reason, seconds, cpuSeconds}], ``cost`` {surrogate, solver:
-    {frames, cpu_seconds, frames_per_cpu_second}}, ``store`` (its URI), ``commands``. All of it is
-    escaped. ValueError where the text is not a report of this version.
+    ``steps`` [{name, key, digest, cached, reason, seconds, cpuSeconds}], ``cost`` {surrogate, fno, solver:
+    {frames, cpu_seconds, frames_per_cpu_second, error}, equal, spent} (see :mod:`.payoff`), ``store`` (its
+    URI), ``commands``. All of it is escaped. ValueError where the text is not a report of this version.
     """
     write = _Html() if text.lstrip().lower().startswith("<!doctype html") else _Markdown()
     if missing := set(PLACES) - {found["name"] for found in _PLACE.finditer(text)}:
@@ -66,24 +67,38 @@ STEP_COLUMNS = ("Step", "This time", "Made in", "CPU", "Key", "Digest")
 
 
 def cost_rows(facts: Mapping[str, Any]) -> list[list[str]]:
+    """Who predicted how much for how much; below, the solver on coarser and finer grids."""
     cost = facts.get("cost") or {}
-    return [
+    training = {"surrogate": "training", "fno": "fno"}
+    rows = [
         [
             {"solver": "classical solver", "fno": "tuned FNO"}.get(who, who),
-            number(cost[who].get("frames")),
-            duration(cost[who].get("cpu_seconds")),
-            number(cost[who].get("frames_per_cpu_second")),
+            number(cost[who].get("error")),
+            duration(cost.get("spent", {}).get(training.get(who))),
+            *_speed(cost[who]),
         ]
         for who in ("surrogate", "fno", "solver")
         if who in cost
     ]
+    settings = cost.get("equal", {}).get("settings", [])
+    return rows + [
+        [f"classical solver, {s['points']} points a side", number(s["error"]), "–", *_speed(s)]
+        for s in settings
+        if len(settings) > 1
+    ]
 
 
-COST_COLUMNS = ("Who", "Fields predicted", "CPU time", "Fields per CPU-second")
+def _speed(measured: Mapping[str, Any]) -> list[str]:
+    frames, seconds = measured.get("frames"), measured.get("cpu_seconds")
+    rate = frames / seconds if frames and seconds else None
+    return [number(frames), duration(seconds), number(rate)]
+
+
+COST_COLUMNS = ("Who", "Error", "Training", "Fields predicted", "CPU time", "Fields per CPU-second")
 
 
 def cost_words(facts: Mapping[str, Any]) -> str:
-    """One sentence that compares both speeds, or nothing where there is only one."""
+    """What both speeds are to each other, and when the surrogate pays off; nothing where one is missing."""
     cost = facts.get("cost") or {}
     speeds = [cost.get(who, {}).get("frames_per_cpu_second") for who in ("surrogate", "solver")]
     if not all(speeds):
@@ -91,7 +106,8 @@ def cost_words(facts: Mapping[str, Any]) -> str:
     who = ["surrogate", "classical solver"]
     first, second = who if speeds[0] >= speeds[1] else reversed(who)
     ratio = number(max(speeds) / min(speeds), 2)
-    return f"The {first} gave {ratio} times as many fields per CPU-second as the {second}."
+    said = f"The {first} gave {ratio} times as many fields per CPU-second as the {second}."
+    return f"{said} {payoff_words(cost)}".strip()
 
 
 class _Html:

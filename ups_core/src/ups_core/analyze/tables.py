@@ -21,13 +21,27 @@ TRANSIENT = (
     ("nRMSE, whole rollout", "rollout.nrmse"),
     ("nRMSE, last frame", "rollout.last_frame.nrmse"),
     ("nRMSE, one step", "one_step.nrmse"),
+    ("nRMSE, frames later than any in training", "rollout.past_training.nrmse"),
     ("Largest absolute error", "rollout.max_error"),
+    ("Frames until the error is too large, median", "rollout.horizon.median"),
+    ("Frames until the error is too large, worst 10 %", "rollout.horizon.p10"),
+    ("Frames that stay bounded, past the data, median", "rollout.beyond.median"),
+    ("Frames that stay bounded, past the data, worst 10 %", "rollout.beyond.p10"),
+    ("Energy of the error in low wavenumbers", "rollout.spectrum.low"),
+    ("Energy of the error in middle wavenumbers", "rollout.spectrum.middle"),
+    ("Energy of the error in high wavenumbers", "rollout.spectrum.high"),
+    ("CRPS of the ensemble", "rollout.crps"),
+    ("Truth inside the central 80 % of the ensemble", "rollout.coverage.80"),
+    ("Spread of the ensemble over its error", "rollout.spread_skill"),
     ("Samples that diverged", "rollout.diverged"),
     ("Entries without a relative error (zero truth)", "rollout.undefined"),
 )
 STEADY = (
     ("Relative L2 error", "rel_l2"),
     ("Largest absolute error", "max_error"),
+    ("Energy of the error in low wavenumbers", "spectrum.low"),
+    ("Energy of the error in middle wavenumbers", "spectrum.middle"),
+    ("Energy of the error in high wavenumbers", "spectrum.high"),
     ("Samples that diverged", "diverged"),
     ("Samples without a relative error (zero truth)", "undefined"),
 )
@@ -70,7 +84,8 @@ def _fields(metrics: Mapping[str, float], prefix: str) -> list[str]:
     names = [
         m.removeprefix(start).removesuffix(end) for m in metrics if m.startswith(start) and m.endswith(end)
     ]
-    return [n for n in names if n != "last_frame" and "." not in n and f"{start}{n}{end}" in metrics]
+    parts = ("last_frame", "past_training")
+    return [n for n in names if n not in parts and "." not in n and f"{start}{n}{end}" in metrics]
 
 
 def drift_rows(metrics: Mapping[str, float]) -> list[list[str]]:

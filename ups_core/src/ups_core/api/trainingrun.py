@@ -96,6 +96,11 @@ class Rollout(Model):
     """Frames to predict. Default: all that the data have."""
     from_: Annotated[int, Field(ge=1, alias="from")] = 1
     """Initial frames given to the surrogate."""
+    threshold: PositiveFloat = 0.2
+    """The nRMSE of a frame at which a rollout counts as lost: `rollout.horizon.*` are frames before it."""
+    beyond: PositiveInt | None = None
+    """Frames to go on for after `steps`, past the data if need be: `rollout.beyond.*` are frames that a
+    rollout stays finite and bounded for. Default: none."""
 
 
 class Gate(Model):

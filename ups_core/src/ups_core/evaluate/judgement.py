@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from ups_core.evaluate.metrics import Quantiles, power_spectrum, quantiles, wavenumbers
+from ups_core.evaluate.metrics import (
+    BANDS,
+    Quantiles,
+    band_energy,
+    mean_defined,
+    power_spectrum,
+    quantiles,
+    ratio,
+    wavenumbers,
+)
 from ups_core.evaluate.split import Split
 
 
@@ -66,6 +75,28 @@ class Spectra:
             "samples": self.samples,
             **mean,
         }
+
+
+class BandEnergy:
+    """Energy of error and truth by field and band of wavenumbers, summed over samples and frames."""
+
+    def __init__(self, split: Split) -> None:
+        channel = 1 if split.a is not None else 2
+        self._space, self._points = split.space, min(split.u.shape[-split.space :])
+        self._sums = np.zeros((2, split.u.shape[channel], len(BANDS)))  # (2, C, 3)
+
+    def add(self, prediction: np.ndarray, truth: np.ndarray) -> None:
+        """Take in a batch: (n, T, C, X[, Y]) twice."""
+        for t in range(truth.shape[1]):  # frame by frame: a spectrum takes several times its field's memory
+            exact = np.asarray(truth[:, t], dtype=np.float64)
+            with np.errstate(invalid="ignore", over="ignore"):
+                fields = np.stack([prediction[:, t] - exact, exact])  # (2, n, C, X[, Y])
+                energy = band_energy(power_spectrum(fields, self._space), self._points)
+                self._sums += energy.sum(axis=1)
+
+    def relative(self) -> np.ndarray:
+        """The error's energy relative to the truth's, the mean over fields: (3,); inf where one diverged."""
+        return mean_defined(ratio(*self._sums), axis=0)
 
 
 @dataclass

@@ -17,14 +17,15 @@ Everything is accumulated in float64, whatever the arrays hold.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 
-def _ratio(error: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def ratio(error: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """error / scale, NaN where the scale is zero, inf where the error is not finite."""
-    ratio = np.divide(error, scale, out=np.full_like(error, np.nan), where=scale > 0)
-    return np.where(np.isfinite(error), ratio, np.inf)
+    quotient = np.divide(error, scale, out=np.full_like(error, np.nan), where=scale > 0)
+    return np.where(np.isfinite(error), quotient, np.inf)
 
 
 def _rms(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
@@ -46,14 +47,14 @@ def nrmse(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """
     space = tuple(range(3, truth.ndim))
     error = _rms(_difference(prediction, truth), space)  # (N, T, C)
-    return _ratio(error, _rms(np.asarray(truth, dtype=np.float64), space))
+    return ratio(error, _rms(np.asarray(truth, dtype=np.float64), space))
 
 
 def rel_l2(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Relative L2 error of each sample over all channels and space: (N, C, X[, Y]) twice to (N,)."""
     everything = tuple(range(1, truth.ndim))
     error = _rms(_difference(prediction, truth), everything)  # (N,)
-    return _ratio(error, _rms(np.asarray(truth, dtype=np.float64), everything))
+    return ratio(error, _rms(np.asarray(truth, dtype=np.float64), everything))
 
 
 def max_error(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -74,7 +75,7 @@ def mean_drift(states: np.ndarray, initial: np.ndarray) -> np.ndarray:
     starts = start.mean(axis=tuple(a - 1 for a in space))  # (N, C)
     with np.errstate(invalid="ignore"):
         wander = np.abs(means - starts[:, None]).max(axis=1)  # (N, C)
-    return _ratio(wander, start.std(axis=tuple(a - 1 for a in space)))
+    return ratio(wander, start.std(axis=tuple(a - 1 for a in space)))
 
 
 def mean_defined(values: np.ndarray, axis: int | tuple[int, ...] | None = None) -> np.ndarray:
@@ -144,3 +145,67 @@ def quantiles(values: np.ndarray) -> Quantiles:
     ordered = np.sort(np.where(np.isnan(values), np.inf, values), axis=0)
     low, median, high = (ordered[round(q * (len(values) - 1))] for q in (0.1, 0.5, 0.9))
     return Quantiles(low, median, high)
+
+
+def horizon(error: np.ndarray, threshold: float) -> np.ndarray:
+    """How many frames of each sample come before the first whose error exceeds ``threshold``.
+
+    (N, T) to (N,): T where none does. A frame without an error (NaN) exceeds nothing.
+    """
+    lost = error > threshold  # (N, T)
+    return np.where(lost.any(axis=1), lost.argmax(axis=1), error.shape[1])
+
+
+#: Thirds, in log k, of the wavenumbers from 1 to the Nyquist one.
+BANDS = ("low", "middle", "high")
+
+
+def band_energy(power: np.ndarray, points: int) -> np.ndarray:
+    """A :func:`power_spectrum` (..., K) summed over bands of wavenumbers: (..., 3), as :data:`BANDS`.
+
+    With q = ``points`` // 2, the highest wavenumber of the coarsest axis, the bands are k < q^(1/3), the mean
+    (k = 0) included, then k < q^(2/3), then the rest; in two dimensions this holds the corners beyond q.
+    """
+    k, q = np.arange(power.shape[-1]), points // 2
+    edges = (0, int((k**3 < q).sum()), int((k**3 < q**2).sum()), len(k))  # in whole numbers: no rounding
+    parts = [power[..., start:stop].sum(axis=-1) for start, stop in pairwise(edges)]
+    return np.stack(parts, axis=-1)
+
+
+def crps(members: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Continuous ranked probability score of an ensemble, fair for any size: (N, M, ...) and (N, ...).
+
+    mean_i |x_i - y| - Σ_ij |x_i - x_j| / (2 M (M - 1)), in the field's unit: Gneiting and Raftery 2007,
+    eq. 21, with the unbiased second term of Ferro 2014, eq. 8. Smallest, on average, where the truth is one
+    more draw of the members' distribution. At least two members; inf where one is not finite.
+    """
+    x, y = np.sort(np.asarray(members, dtype=np.float64), axis=1), np.asarray(truth, dtype=np.float64)
+    m = x.shape[1]
+    if m < 2:
+        raise ValueError(f"an ensemble has at least 2 members, found {m}")
+    # Of sorted members, Σ_ij |x_i - x_j| = 2 Σ_i (2 i - M - 1) x_i, i from 1.
+    weight = (2 * np.arange(1, m + 1) - m - 1).reshape(-1, *[1] * (x.ndim - 2))
+    with np.errstate(invalid="ignore", over="ignore"):
+        score = np.abs(x - y[:, None]).mean(axis=1) - (weight * x).sum(axis=1) / (m * (m - 1))
+    return np.where(np.isfinite(x).all(axis=1), score, np.inf)
+
+
+def covered(members: np.ndarray, truth: np.ndarray, share: float) -> np.ndarray:
+    """Where the truth lies in the central interval that holds ``share`` of the members: (N, ...) bool.
+
+    The interval's ends are the quantiles at (1 ± share) / 2 by plotting position i / (M + 1). A truth that is
+    one more draw is covered with probability ``share`` exactly where these positions are members, as for 0.8
+    with 9 or 19 of them; between members a few per cent more often.
+    """
+    x = np.asarray(members, dtype=np.float64)
+    low, high = np.quantile(x, [(1 - share) / 2, (1 + share) / 2], axis=1, method="weibull")
+    return (low <= truth) & (truth <= high)
+
+
+def spread_skill(variance: np.ndarray, square_error: np.ndarray, members: int) -> np.ndarray:
+    """Spread over skill: 1 where the members differ among themselves as the truth does from their mean.
+
+    ``variance`` is the mean of the members' variance (with M - 1), ``square_error`` that of the squared error
+    of their mean; the factor (M + 1) / M is that of a finite ensemble (Fortin et al. 2014, eq. 15).
+    """
+    return ratio(np.sqrt((members + 1) / members * variance), np.sqrt(square_error))

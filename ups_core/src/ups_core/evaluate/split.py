@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ class Split:
         (N, P), the columns named by ``parameter_names``.
     coordinates:
         Axis letter to its nodes; ``T`` holds the times of the frames.
+    sources:
+        File that each sample comes from, and its place in it.
     """
 
     name: str
@@ -37,9 +40,20 @@ class Split:
     parameters: np.ndarray
     parameter_names: tuple[str, ...]
     coordinates: Mapping[str, np.ndarray]
+    sources: tuple[tuple[str, int], ...]
 
     def __len__(self) -> int:
         return len(self.u)
+
+    @property
+    def states(self) -> np.ndarray:
+        """What a prediction starts from: frame 0, of a steady problem the input; (N, C, X[, Y])."""
+        return self.u[:, 0] if self.a is None else self.a
+
+    def called(self, index: int) -> str:
+        """A sample by its split and place, and the file that it comes from."""
+        file, place = self.sources[index]
+        return f"{self.name} {index} ({file} {place})"
 
     @property
     def space(self) -> int:
@@ -77,7 +91,8 @@ def open_split(folder: Path, dataset: Mapping[str, Any], name: str) -> Split:
     if len(u) == 0:
         raise DataInvalid(f"split {name} is empty", where="spec.splits", expected="at least one sample")
     a = np.load(root / "a.npy", mmap_mode="r") if steady else None
-    return Split(name, u, a, parameters, names, coordinates)
+    sources = tuple((row["file"], row["index"]) for row in json.loads((root / "samples.json").read_text()))
+    return Split(name, u, a, parameters, names, coordinates, sources)
 
 
 @dataclass(frozen=True)

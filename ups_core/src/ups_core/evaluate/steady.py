@@ -9,7 +9,7 @@ import numpy as np
 
 from ups_core.data.families.base import Family
 from ups_core.evaluate import metrics, peers
-from ups_core.evaluate.judgement import Judgement, Meter, Spectra, finite_metrics
+from ups_core.evaluate.judgement import BandEnergy, Judgement, Meter, Spectra, finite_metrics
 from ups_core.evaluate.split import Split
 
 
@@ -39,8 +39,8 @@ def judge_steady(
         with meter.running(batch.stop - batch.start):
             return predict(batch)
 
-    error, largest = score(metered, split, tick, spectra)
-    columns = {"rel_l2": error, "max_error": largest}
+    error, largest, bands = score(metered, split, tick, spectra)
+    columns, energies = {"rel_l2": error, "max_error": largest}, {"": bands}
     cost = {"surrogate": meter.to_dict()}
     notes: dict[str, str] = {}
     if "persistence" in names:
@@ -49,7 +49,7 @@ def judge_steady(
             grids = " onto ".join("x".join(map(str, s.u.shape[2:])) for s in (train, split))
             notes["mean"] = f"the training mean, interpolated linearly from {grids}"
         mean = peers.resample(mean, train.coordinates, split.coordinates, boundary)
-        columns["mean.rel_l2"], columns["mean.max_error"] = score(
+        columns["mean.rel_l2"], columns["mean.max_error"], _ = score(
             lambda b: np.broadcast_to(mean, (b.stop - b.start, *mean.shape)), split, tick
         )
     if "solver" in names and (solver := family.solver) is not None:
@@ -62,7 +62,9 @@ def judge_steady(
                 with solver_meter.running(batch.stop - batch.start):
                     return peers.solver_steady(solver, split, batch)
 
-            columns["solver.rel_l2"], columns["solver.max_error"] = score(solve, split, tick)
+            columns["solver.rel_l2"], columns["solver.max_error"], energies["solver."] = score(
+                solve, split, tick
+            )
         # What a solver had to assume belongs beside its figures.
         if assumed := dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)):
             notes["solver"] = "; ".join(assumed)
@@ -76,14 +78,19 @@ def judge_steady(
             with fno_meter.running(batch.stop - batch.start):
                 return peers.surrogate_steady(its, split, batch)
 
-        columns["fno.rel_l2"], columns["fno.max_error"] = score(infer, split, tick)
+        columns["fno.rel_l2"], columns["fno.max_error"], energies["fno."] = score(infer, split, tick)
         cost["fno"] = fno_meter.to_dict()
 
     flat = {name: float(metrics.mean_defined(v)) for name, v in columns.items() if name.endswith("rel_l2")}
     flat |= {name: float(v.max()) for name, v in columns.items() if name.endswith("max_error")}
+    for who, found in energies.items():
+        flat |= {f"{who}spectrum.{band}": float(e) for band, e in zip(metrics.BANDS, found, strict=True)}
     flat["diverged"] = int(metrics.diverged(error).sum())
     if left_out := metrics.undefined(error):
         flat["undefined"] = left_out
+    for who in cost:
+        name = "rel_l2" if who == "surrogate" else f"{who}.rel_l2"
+        cost[who] |= finite_metrics({"error": flat[name]}) | {"steps": 1}
     return Judgement(
         metrics=finite_metrics(flat),
         columns=columns,
@@ -100,15 +107,17 @@ def score(
     split: Split,
     tick: Callable[[], None],
     spectra: Spectra | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Relative L2 error and largest error of each sample, (N,) both, batch by batch."""
-    errors, largest = [], []
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Relative L2 error and largest error of each sample, (N,) both, batch by batch, and the error's energy
+    in each band of wavenumbers relative to the truth's, (3,)."""
+    errors, largest, bands = [], [], BandEnergy(split)
     for batch in split.batches():
         truth = split.u[batch]  # (n, C, X[, Y])
         prediction = predict(batch)
         errors.append(metrics.rel_l2(prediction, truth))
         largest.append(metrics.max_error(prediction, truth))
+        bands.add(prediction[:, None], truth[:, None])
         if spectra is not None:
             spectra.add(prediction[:, None], truth[:, None])
         tick()
-    return np.concatenate(errors), np.concatenate(largest)
+    return np.concatenate(errors), np.concatenate(largest), bands.relative()

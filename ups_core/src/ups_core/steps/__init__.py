@@ -29,7 +29,7 @@ STEPS: dict[str, StepKind] = {
     "cache": StepKind(1, "data"),
     "train": StepKind(2, "torch"),
     "encode": StepKind(1, "torch"),
-    "evaluate": StepKind(3, "torch"),
+    "evaluate": StepKind(4, "torch"),
     "analyze": StepKind(1, "data"),
     "publish": StepKind(0, "data"),
     "reclaim": StepKind(0, "data"),

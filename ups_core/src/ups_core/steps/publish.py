@@ -87,7 +87,7 @@ def _publish_run(ctx: StepContext) -> tuple[dict[str, Any], list[str]]:
         },
         "store": ctx.store.uri,
         "steps": [_told(step) for step in steps],
-        "cost": evaluations[0].manifest.provenance.get("result", {}).get("cost", {}),
+        "cost": {**_result(evaluations[0]).get("cost", {}), "spent": spent(steps)},
     }
     for report in ("report.html", "report.md"):
         text = complete(analysis.read(report).decode(), facts).encode()
@@ -102,6 +102,25 @@ def _publish_run(ctx: StepContext) -> tuple[dict[str, Any], list[str]]:
     }
     gates = ctx.options.get("gates", [])
     return published, [said for gate in gates if (said := miss(gate, metrics))]
+
+
+def spent(steps: list[Planned]) -> dict[str, float]:
+    """CPU-seconds that training of one surrogate, of its trained peer, and simulation of the data took."""
+    found: dict[str, float] = {}
+    for planned in steps:
+        if planned.found is None:
+            continue
+        if planned.step["step"] == "train" and "-seed" not in planned.name:
+            what, seconds = "fno" if planned.name == "train-fno" else "training", _result(planned.found)
+            found[what] = found.get(what, 0.0) + seconds.get("cpuSeconds", 0.0)
+        elif planned.step["step"] == "simulate":
+            found["data"] = found.get("data", 0.0) + planned.found.manifest.provenance.get("cpuSeconds", 0.0)
+    return found
+
+
+def _result(found: PublishedObject) -> dict[str, Any]:
+    """The small result of the step that made an object."""
+    return found.manifest.provenance.get("result", {})
 
 
 def over_seeds(per_seed: list[dict[str, float]]) -> dict[str, float]:
@@ -124,7 +143,9 @@ def seeds_told(metrics: dict[str, float], seeds: int) -> str | None:
     """What a report that draws one seed says of the others."""
     if seeds == 1:
         return None
-    spreads = [name for name in ("rollout.nrmse", "rel_l2") if f"{name}.std" in metrics]
+    own = [name for name in ("rollout.nrmse", "rel_l2") if f"{name}.std" in metrics]
+    # The classical peers are the same for every seed.
+    spreads = own + [name for name in (f"fno.{o}" for o in own) if metrics.get(f"{name}.std")]
     told = ", ".join(f"{name} {metrics[name]:.3g} ± {metrics[f'{name}.std']:.1g}" for name in spreads)
     return f"{seeds}; mean and standard deviation: {told}. What is drawn below is the first seed"
 
