@@ -142,7 +142,7 @@ class _Loop:
         config = self.config
         return Optimizer(
             self.model,
-            muon=config.optimizer == "muon",
+            kind=config.optimizer,
             lr=config.lr,
             muon_lr=config.muon_lr,
             weight_decay=config.weight_decay,
