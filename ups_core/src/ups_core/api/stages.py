@@ -22,7 +22,8 @@ class Training(Model):
     epochs: PositiveInt | None = None
     """Limit: passes over the training pairs."""
     cpu_budget_seconds: PositiveFloat | None = None
-    """Limit: CPU seconds of the training loop, validation included. Not reproducible to the byte."""
+    """Limit: CPU seconds of the training loop, validation included, of all its processes. Not reproducible
+    to the byte."""
     batch_size: PositiveInt = 32
     """Samples per optimizer step."""
     accumulate: Annotated[int, Field(ge=1, le=1024)] = 1

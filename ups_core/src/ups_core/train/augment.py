@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ups_core.data.families.base import Transform
 from ups_core.models.problem import Problem
+from ups_core.train.draws import integers
 
 #: An element of the group: generators in the order of their application.
 Element = tuple[Transform, ...]
@@ -80,7 +81,7 @@ def augmentation(
     def transform(batch: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
         out = list(batch)
         if len(elements) > 1:
-            drawn = torch.randint(len(elements), (len(out[0]),), generator=generator)  # (B,)
+            drawn = integers(len(elements), (len(out[0]),), generator)  # (B,)
             chosen = [torch.nonzero(drawn == e)[:, 0] for e in range(1, len(elements))]
             out = [u.clone() for u in out]
             for u in out:
@@ -88,7 +89,7 @@ def augmentation(
                     u[rows] = apply(element, u[rows], problem)
         for axis in axes:
             n = out[0].shape[axis]
-            start = torch.randint(n, (len(out[0]), 1), generator=generator)  # (B, 1)
+            start = integers(n, (len(out[0]), 1), generator)  # (B, 1)
             index = (torch.arange(n) + start) % n  # (B, n)
             shape = [len(index), *[1] * (axis - 1), n, *[1] * (out[0].ndim - 1 - axis)]
             out = [u.gather(axis, index.reshape(shape).to(u.device).expand_as(u)) for u in out]
