@@ -148,6 +148,7 @@ def context(store: Store, tmp_path: Path) -> Callable[..., StepContext]:
             key=key,
             recipe={"stages": {stage: {"config": config}}, "seed": 3},
             options={"stage": stage, "threads": 1, **(options or {})},
+            inputs={role: found.path for role, found in objects.items()},
         )
         record = RunRecord(store, spec.record)
         return StepContext(spec, store, record, out, work, lambda done, total, text: None, objects)

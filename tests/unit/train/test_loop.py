@@ -126,7 +126,14 @@ def weights(fitted):
 
 
 @pytest.mark.parametrize(
-    "limit", [{"steps": 20}, {"steps": None, "epochs": 4, "ema": 0.9}, {"optimizer": "adamw"}]
+    "limit",
+    [
+        {"steps": 20},
+        {"steps": None, "epochs": 4, "ema": 0.9, "accumulate": 3},
+        {"optimizer": "adamw"},
+        {"optimizer": "soap"},
+    ],
+    ids=["muon", "epochs", "adamw", "soap"],
 )
 @pytest.mark.parametrize("kill", [1, 7, 19])
 def test_resume_is_bit_exact(store, tmp_path, limit, kill):
@@ -155,6 +162,63 @@ def test_resume_is_bit_exact(store, tmp_path, limit, kill):
     assert resumed.position.curve == whole.position.curve
     again = fit(Line(), config(**limit), 0, checkpoints=checkpoints)  # finished: nothing is trained
     assert weights(again) == weights(whole)
+
+
+@pytest.mark.parametrize("kill", [8, 9, 15])
+def test_resume_after_a_setback_is_bit_exact(store, tmp_path, kill):
+    class Once(Line):
+        """One batch whose loss is not finite, by the place of it, whoever runs it."""
+
+        at = 0
+
+        def losses(self, indices, generator, share=0.0):
+            self.at += 1
+            return super().losses(indices, generator, share) * (float("nan") if self.at == 8 else 1.0)
+
+    settings = config(ema=0.9)
+    whole = fit(Once(), settings, 0)
+    assert whole.position.setbacks == 1
+    checkpoints, first = Checkpoints(store, "runs/x/checkpoints/k", tmp_path), Once()
+    with pytest.raises(Preempted):
+        fit(first, settings, 0, checkpoints=checkpoints, stop=lambda: first.at == kill)
+    second = Once()
+    second.at = kill
+    resumed = fit(second, settings, 0, checkpoints=checkpoints)
+    assert weights(resumed) == weights(whole)
+    assert resumed.position.curve == whole.position.curve
+    assert [resumed.position.setbacks, resumed.position.best] == [1, whole.position.best]
+
+
+def test_a_setback_takes_the_average_back_too(monkeypatch):
+    task, original = Line(), Line.losses
+    at = iter(range(100))
+
+    def losses(indices, generator, share):
+        value = original(task, indices, generator, share)
+        return value * float("nan") if next(at) == 11 else value
+
+    task.losses = losses
+    seen = []
+    loop_validate = task.validate
+    task.validate = lambda: seen.append([p.clone() for p in task.model.parameters()]) or loop_validate()
+    # An average that never forgets stays where it was put: at the state validated after step 10.
+    monkeypatch.setattr("ups_core.train.loop.rate", lambda share, warmup: 0.0 if share > 0.5 else 1.0)
+    fit(task, config(ema=0.5), 0)
+    assert len(seen) == 4
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(seen[1], seen[2], strict=True))
+
+
+def test_an_interval_of_setbacks_alone_has_no_loss():
+    task, original = Line(), Line.losses
+    task.losses = lambda *args: original(task, *args) * (float("nan") if len(task.seen) == 3 else 1.0)
+    fitted = fit(task, config(), 0)
+    assert [row["step"] for row in fitted.position.curve if row["train.loss"] is None] == [3]
+
+
+def test_epochs_count_batches_whatever_parts_they_are_computed_in():
+    whole, parts = (fit(Line(), config(steps=None, epochs=3, accumulate=n), 0) for n in (1, 4))
+    assert whole.position.step == parts.position.step == 15
+    assert [row["step"] for row in whole.position.curve] == [row["step"] for row in parts.position.curve]
 
 
 def test_a_stop_leaves_a_checkpoint(store, tmp_path):

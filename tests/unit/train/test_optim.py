@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -71,37 +73,56 @@ class Net(nn.Module):
         return self.head(torch.tanh(self.mid(torch.tanh(self.lift(x)))))
 
 
-def optimizer(model):
-    return Optimizer(model, muon=True, lr=1e-2, muon_lr=1e-2, weight_decay=0.0, clip=1.0)
+def optimizer(model, kind="muon"):
+    return Optimizer(model, kind=kind, lr=1e-2, muon_lr=1e-2, weight_decay=0.0, clip=1.0)
 
 
 def test_muon_takes_inner_matrices_only():
     assert inner_matrices(Net()) == {"mid.weight"}
 
 
-def test_state_continues_to_the_bit():
+@pytest.mark.parametrize(
+    ("kind", "after"), [("muon", 3), ("adamw", 3), ("soap", 0), ("soap", 1), ("soap", 12)]
+)
+def test_state_continues_to_the_bit(kind, after):
     torch.manual_seed(0)
     model, other, x = Net(), Net(), torch.randn(9, 3)
-    one = optimizer(model)
+    one = optimizer(model, kind)
 
     def step(net, opt):
         net(x).square().mean().backward()
         opt.step(1.0)
 
-    for _ in range(3):
+    for _ in range(after):
         step(model, one)
     other.load_state_dict(model.state_dict())
-    two = optimizer(other)
+    two = optimizer(other, kind)
     two.load_state({name: value.clone() for name, value in one.state().items()})
-    for _ in range(3):
+    for _ in range(12):  # over a change of SOAP's bases
         step(model, one)
         step(other, two)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
 
 
-def test_no_step_is_taken_on_a_bad_gradient():
+@pytest.mark.parametrize("kind", ["muon", "soap", "adamw"])
+def test_no_step_is_taken_on_a_bad_gradient(kind):
     model = Net()
     before = model.mid.weight.detach().clone()
+    one = optimizer(model, kind)
     (model(torch.ones(1, 3)) * float("nan")).sum().backward()
-    assert optimizer(model).step(1.0) != optimizer(model)
+    assert not math.isfinite(one.step(1.0))
     assert torch.equal(model.mid.weight, before)
+    assert int(one.state()["steps"]) == 0
+
+
+def test_soap_turns_only_after_its_first_step_and_learns():
+    torch.manual_seed(0)
+    model, x = Net(), torch.randn(9, 3)
+    one, before, losses = optimizer(model, "soap"), model.mid.weight.detach().clone(), []
+    for step in range(40):
+        loss = (model(x)[:, 0] - x.sum(1)).square().mean()
+        loss.backward()
+        one.step(1.0)
+        losses.append(float(loss))
+        assert torch.equal(model.mid.weight, before) == (step == 0)
+    assert losses[-1] < losses[0] / 2

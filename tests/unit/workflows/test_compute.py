@@ -42,13 +42,17 @@ def test_a_stage_pays_for_its_share_of_a_node():
     compute = compute_for(run, {"h100": eight}, 0)
     assert compute.usd_per_hour(run.spec.stages[0]) == 4.0
     assert compute.accelerators(run.spec.stages[0]) == {"nvidia.com/gpu": 1}
+    run = a_run({"processes": 4}, computeClass="h100")
+    compute = compute_for(run, {"h100": eight}, 0)
+    assert compute.usd_per_hour(run.spec.stages[0]) == 16.0
+    assert compute.accelerators(run.spec.stages[0]) == {"nvidia.com/gpu": 4}
 
 
 @pytest.mark.parametrize(
     ("run", "said"),
     [
         (a_run(computeClass="h100"), "no such ComputeClass"),
-        (a_run({"processes": 2}, computeClass="l4"), "one process"),
+        (a_run({"processes": 2}, computeClass="l4"), "fewer accelerators"),
         (a_run(computeClass="l4", capacity="Spot"), "capacity"),
         (a_run(budget={"usd": 1.0}), "price"),
     ],

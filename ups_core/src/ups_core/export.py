@@ -56,7 +56,7 @@ class Program(nn.Module):
 
 def export(surrogate: Surrogate, to: Path) -> None:
     """Write a program of ``torch.export`` (.pt2) with a free batch size."""
-    program = Program(surrogate).eval().requires_grad_(False)
+    program = Program(surrogate).cpu().eval().requires_grad_(False)
     problem = surrogate.problem
     channels = len(problem.inputs if problem.steady else problem.fields)
     example = [torch.ones(2, channels, *problem.shape)]

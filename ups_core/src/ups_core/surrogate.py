@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from ups_core.errors import DataInvalid, InvalidSpec
 from ups_core.models.advance import Solve
 from ups_core.models.codec import Codec
+from ups_core.models.device import device_of
 from ups_core.models.problem import Problem, shape_text
 from ups_core.models.rollout import rollout
 from ups_core.store import open_uri
@@ -187,14 +188,18 @@ class Surrogate:
 
 def encode(codec: Model, u: np.ndarray) -> np.ndarray:
     """Fields (N, C, X[, Y]) to codes (N, Z, X'[, Y']), both in their own units."""
+    network = _codec(codec)
     with torch.inference_mode():
-        return _codec(codec).encode(codec.normaliser.fields.apply(torch.from_numpy(u))).numpy()
+        fields = codec.normaliser.fields.apply(torch.from_numpy(u)).to(device_of(network))
+        return network.encode(fields).cpu().numpy()
 
 
 def decode(codec: Model, z: np.ndarray) -> np.ndarray:
     """Codes (N, T, Z, X'[, Y']) to fields (N, T, C, X[, Y]), both in their own units."""
+    network = _codec(codec)
     with torch.inference_mode():
-        u = _codec(codec).decode(torch.from_numpy(z).flatten(0, 1))  # (N*T, C, X[, Y])
+        codes = torch.from_numpy(z).flatten(0, 1).to(device_of(network))  # (N*T, Z, X'[, Y'])
+        u = network.decode(codes).cpu()  # (N*T, C, X[, Y])
         return codec.normaliser.fields.invert(u).reshape(*z.shape[:2], *u.shape[1:]).numpy()
 
 

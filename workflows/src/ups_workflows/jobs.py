@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from ups_core.api import Dataset, TrainingRun
 from ups_core.api.load import Resources
-from ups_core.api.templates import expanded
 from ups_core.errors import InvalidSpec
 from ups_core.preflight.checks import check_run
 from ups_core.store import Store, lookup
@@ -37,7 +36,6 @@ def jobs(resources: Resources, store: Store) -> list[Job]:
     used: set[str] = set()
     found: list[Job] = []
     for run in resources.runs.values():
-        check_local(run)
         check_run(run, resources)
         if run.spec.dataset is not None:
             dataset: Dataset | RegisteredDataset = own_dataset(run)
@@ -69,19 +67,6 @@ def registered(store: Store, namespace: str, name: str, version: str | None) -> 
     """A dataset that the file does not hold but the store does."""
     entry = lookup(store, namespace, name, version)
     return RegisteredDataset(entry["family"], converted=entry["data"], validated=entry["object"])
-
-
-def check_local(run: TrainingRun) -> None:
-    """Refuse what one machine cannot do, rather than do something else."""
-    for stage in expanded(run).spec.stages:
-        if stage.processes > 1:
-            raise InvalidSpec(
-                "the local engine trains in one process",
-                where=f"TrainingRun {run.metadata.name}: spec.stages[{stage.name}].processes",
-                found=stage.processes,
-                expected=1,
-                fix=f"--set spec.stages.{stage.name}.processes=1",
-            )
 
 
 def narrowed(job: Job, *, only: str | None, until: str | None) -> frozenset[str] | None:

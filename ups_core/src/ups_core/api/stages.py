@@ -22,19 +22,20 @@ class Training(Model):
     epochs: PositiveInt | None = None
     """Limit: passes over the training pairs."""
     cpu_budget_seconds: PositiveFloat | None = None
-    """Limit: CPU seconds of the training loop, validation included. Not reproducible to the byte."""
+    """Limit: CPU seconds of the training loop, validation included, of all its processes. Not reproducible
+    to the byte."""
     batch_size: PositiveInt = 32
     """Samples per optimizer step."""
     accumulate: Annotated[int, Field(ge=1, le=1024)] = 1
     """Compute the gradient of a batch in so many parts, for batches that memory does not hold at once."""
-    optimizer: Literal["muon", "adamw"] = "muon"
-    """`muon`: Muon on the inner weight matrices and AdamW on the rest. `adamw`: AdamW on all."""
+    optimizer: Literal["muon", "soap", "adamw"] = "muon"
+    """`muon`, `soap`: that one on the inner weight matrices and AdamW on the rest. `adamw`: AdamW on all."""
     lr: PositiveFloat = 4e-3
-    """Peak learning rate of AdamW."""
+    """Peak learning rate of AdamW and SOAP."""
     muon_lr: PositiveFloat = 1e-2
     """Peak learning rate of Muon."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Decoupled weight decay of AdamW."""
+    """Decoupled weight decay of AdamW and SOAP."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03
     """Share of the limit over which the learning rate rises linearly."""
     clip: PositiveFloat = 1.0

@@ -69,7 +69,8 @@ class Stage(Model):
     config: dict[str, Any]
     """The stage's own configuration; its fields are listed under the stage's name."""
     processes: PositiveInt = 1
-    """Training processes, one accelerator each. More than one: cluster only."""
+    """Training processes of one machine, one accelerator each where there are any. They share every batch
+    of `batchSize` samples, and `cpuBudgetSeconds` is the sum of theirs."""
     resources: Resources = Resources()
     """What the step asks for."""
     compute_class: Name | None = None

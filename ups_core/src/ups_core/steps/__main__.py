@@ -11,14 +11,14 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
 from ups_core.cores import available_cores
-from ups_core.errors import InvalidSpec, Preempted, UpsError
+from ups_core.errors import InvalidSpec, Preempted
 from ups_core.steps import STEPS, stopping
 from ups_core.steps.context import PLAN, StepContext, StepSpec
+from ups_core.steps.ending import ended
 from ups_core.steps.provenance import Clock
 from ups_core.steps.reporting import Reporter
 from ups_core.store import RunRecord, Store, find, open_object, open_store, publish
@@ -37,9 +37,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--result", type=Path, help="where the result goes; default: standard output")
     args = parser.parse_args(argv)
 
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    signal.signal(signal.SIGTERM, on_sigterm)
     _stop_with_parent()
-    code, result = _guarded(args)
+    code, result = ended(args.step, lambda: _run(args))
     text = json.dumps(result, sort_keys=True)
     if len(text) > RESULT_BYTES:
         raise AssertionError(f"the result of {args.step} has {len(text)} bytes; {RESULT_BYTES} fit")
@@ -51,26 +51,11 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _guarded(args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
-    """Run, and turn whatever comes out into an exit code and a result."""
-    try:
-        store = open_store(args.store)
-        spec = load_spec(args.step, args.spec, store, args.attempt)
-        use_threads(spec.options.get("threads") or available_cores())
-        return 0, run_step(spec, store, args.work)
-    except UpsError as error:
-        if not isinstance(error, Preempted):
-            print(f"{args.step}: {error}", file=sys.stderr)  # noqa: T201
-        return error.exit_code, {**error.result, "error": error.to_dict()}
-    except KeyboardInterrupt:
-        return 130, {"error": {"reason": "Interrupted", "exitCode": 130, "message": "interrupted"}}
-    except MemoryError:
-        print(f"{args.step}: out of memory", file=sys.stderr)  # noqa: T201
-        return 137, {"error": {"reason": "OutOfMemory", "exitCode": 137, "message": "out of memory"}}
-    except Exception as error:  # noqa: BLE001 - the one place where a bug of ours becomes an exit code
-        traceback.print_exc()
-        message = f"{type(error).__name__}: {error}"
-        return 1, {"error": {"reason": "InternalError", "exitCode": 1, "message": message[:4000]}}
+def _run(args: argparse.Namespace) -> dict[str, Any]:
+    store = open_store(args.store)
+    spec = load_spec(args.step, args.spec, store, args.attempt)
+    use_threads(spec.options.get("threads") or available_cores())
+    return run_step(spec, store, args.work)
 
 
 def load_spec(step: str, text: str, store: Store, attempt: int) -> StepSpec:
@@ -158,7 +143,7 @@ def _result(published: Any, result: dict[str, Any]) -> dict[str, Any]:
     return {**result, "object": published.path, "digest": published.digest}
 
 
-def _on_sigterm(signum: int, frame: object) -> None:
+def on_sigterm(signum: int, frame: object) -> None:
     # Steps that have something to save take the signal over; for the rest, leaving is safe:
     # nothing is published before it is complete.
     stopping.heard()

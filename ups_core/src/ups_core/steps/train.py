@@ -26,21 +26,26 @@ from ups_core.data.families import family
 from ups_core.errors import InvalidSpec
 from ups_core.evaluate.metrics import mean_defined, nrmse
 from ups_core.models.advance import Solve
+from ups_core.models.device import chosen_device, device_name
 from ups_core.models.problem import Problem
-from ups_core.steps import stopping
+from ups_core.steps import processes, stopping
 from ups_core.steps.context import StepContext
 from ups_core.train import published
 from ups_core.train.checkpoint import Checkpoints
 from ups_core.train.data import Split
-from ups_core.train.loop import Fitted, fit
+from ups_core.train.group import Group
+from ups_core.train.loop import fit
 from ups_core.train.memory import keep_freed_memory
 from ups_core.train.normaliser import Normaliser
+from ups_core.train.position import Fitted
 from ups_core.train.tasks import Coding, Steady, Task, Transient
 from ups_core.train.tracking import tracker
 
 
 def run(ctx: StepContext) -> dict[str, Any]:
-    stage, seed = ctx.options["stage"], int(ctx.recipe["seed"])
+    stage, seed, group = ctx.options["stage"], int(ctx.recipe["seed"]), Group.joined()
+    if (count := ctx.recipe["stages"][stage].get("processes", 1)) > group.size:
+        return processes.train(ctx, count)
     config = STAGES[stage].model_validate(ctx.recipe["stages"][stage]["config"] | as_long_as_rivals(ctx))
     if threads := ctx.options.get("threads"):
         torch.set_num_threads(threads)
@@ -63,7 +68,8 @@ def run(ctx: StepContext) -> dict[str, Any]:
         def report(row: dict[str, Any], share: float) -> None:
             rows.write({"time": time.time(), **row})
             track(row)
-            ctx.progress(round(100 * share), 100, f"loss {row['train.loss']:.3g}")
+            loss = row["train.loss"]
+            ctx.progress(round(100 * share), 100, "diverged" if loss is None else f"loss {loss:.3g}")
 
         fitted = fit(
             task,
@@ -75,7 +81,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
             stop=stop,
             report=report,
         )
-    return publish(ctx.out, prepared, fitted)
+    return publish(ctx.out, prepared, fitted) if group.first else {}
 
 
 def as_long_as_rivals(ctx: StepContext) -> dict[str, float]:
@@ -149,6 +155,8 @@ def publish(out: Path, prepared: Prepared, fitted: Fitted) -> dict[str, Any]:
             "train.parameters": facts["parameters"],
         },
         "cpuSeconds": round(position.cpu_seconds, 3),
+        "device": device_name(chosen_device()),
+        "execution": position.execution or "eager",
     }
 
 
@@ -179,7 +187,7 @@ def _problem(folder: Path) -> tuple[Problem, Normaliser]:
 
 
 def _splits(folder: Path) -> tuple[Split, Split]:
-    return Split.read(folder / "train"), Split.read(folder / "val")
+    return Split.read(folder / "train").placed(chosen_device()), Split.read(folder / "val")
 
 
 def _decoded_error(codec: Path, data: Path) -> Callable[[np.ndarray], float]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ups_core.models.problem import Problem
 from ups_core.models.symmetry import apply, group
+from ups_core.train.draws import integers
 
 
 def augmentation(
@@ -30,7 +31,7 @@ def augmentation(
     def transform(batch: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
         out = list(batch)
         if len(elements) > 1:
-            drawn = torch.randint(len(elements), (len(out[0]),), generator=generator)  # (B,)
+            drawn = integers(len(elements), (len(out[0]),), generator)  # (B,)
             chosen = [torch.nonzero(drawn == e)[:, 0] for e in range(1, len(elements))]
             out = [u.clone() for u in out]
             for u in out:
@@ -38,7 +39,7 @@ def augmentation(
                     u[rows] = apply(element, u[rows], problem)
         for axis in axes:
             n = out[0].shape[axis]
-            start = torch.randint(n, (len(out[0]), 1), generator=generator)  # (B, 1)
+            start = integers(n, (len(out[0]), 1), generator)  # (B, 1)
             index = (torch.arange(n) + start) % n  # (B, n)
             shape = [len(index), *[1] * (axis - 1), n, *[1] * (out[0].ndim - 1 - axis)]
             out = [u.gather(axis, index.reshape(shape).to(u.device).expand_as(u)) for u in out]

@@ -35,6 +35,18 @@ class Split:
             parameters=np.load(folder / "parameters.npy"),
         )
 
+    def placed(self, device: torch.device) -> Split:
+        """The same on an accelerator, if it fits into half of what is free there, else as it is.
+
+        What stays behind is sent batch by batch; the other half is for activations.
+        """
+        if device.type == "cpu":
+            return self
+        size = sum(t.numel() * t.element_size() for t in (self.u, self.a) if t is not None)
+        if size > torch.cuda.mem_get_info(device)[0] // 2:
+            return self
+        return Split(self.u.to(device), None if self.a is None else self.a.to(device), self.parameters)
+
     def __len__(self) -> int:
         return len(self.u)
 

@@ -1,11 +1,14 @@
 """The training loop of every stage.
 
-One optimizer step at a time, until the limit is used up: steps, epochs, or CPU seconds of this process.
+One optimizer step at a time, until the limit is used up: steps, epochs, or CPU seconds of all processes.
 Everything follows the elapsed share of that limit: learning rate, validations, rows of the curve. The
 best model is the one with the smallest validation figure; the training loss never decides.
 
 A loss or a gradient that is not finite is a setback: the loop goes back to the best weights it has, with
 fresh moments and a lower learning rate, and on from there. After a few setbacks it gives up.
+
+Where several processes train together (:mod:`~ups_core.train.group`), each computes its rows of every batch
+and all take the same step by the sum of their gradients; the first validates, saves and reports.
 
 The loop can stop after any step and go on later to the same bytes (under a limit of steps or epochs,
 at a fixed number of threads): the order of samples is a function of seed and epoch, and everything
@@ -17,7 +20,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -25,10 +27,15 @@ import torch
 from torch import Tensor
 
 from ups_core.api.stages import Training
-from ups_core.errors import Preempted, StageFailed
+from ups_core.errors import InvalidSpec, Preempted, StageFailed
+from ups_core.models.device import chosen_device
+from ups_core.train import execution
 from ups_core.train.checkpoint import Checkpoints, Saved, shapes_of
+from ups_core.train.draws import BatchGenerator
+from ups_core.train.group import Group
 from ups_core.train.optim import Optimizer
-from ups_core.train.schedule import rate, ticks
+from ups_core.train.position import Fitted, Position
+from ups_core.train.schedule import Limit, rate, ticks
 from ups_core.train.tasks import Task
 
 log = structlog.get_logger()
@@ -37,28 +44,6 @@ log = structlog.get_logger()
 ROWS = 5
 #: How often training may diverge before it has failed, and what each time does to the learning rate.
 SETBACKS, SLOWER = 3, 0.5
-
-
-@dataclass
-class Position:
-    """Where the loop stands: the part of its state that is no tensor."""
-
-    step: int = 0
-    cpu_seconds: float = 0.0
-    best: float = math.inf
-    best_step: int = -1
-    loss_sum: float = 0.0
-    loss_count: int = 0
-    setbacks: int = 0
-    curve: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """The outcome: the best weights, their validation figure, and how they came about."""
-
-    weights: dict[str, Tensor]
-    position: Position
 
 
 def fit(
@@ -73,6 +58,9 @@ def fit(
     report: Callable[[dict[str, Any], float], None] = lambda row, share: None,
 ) -> Fitted:
     """Train ``task.model`` until the limit of ``config`` and return the best of its validated states.
+
+    The model goes to the accelerator, if there is one, and stays there. In a process that has joined others,
+    only the outcome of the first is what was trained.
 
     ``checkpoints`` are written every ``interval`` seconds, when ``stop()`` turns true (Preempted) and at
     the end; the newest is continued. ``facts`` (architecture, units, normaliser hash) are kept in them
@@ -94,13 +82,23 @@ class _Loop:
         stop: Callable[[], bool],
         report: Callable[[dict[str, Any], float], None],
     ) -> None:
-        self.task, self.config, self.seed, self.model = task, config, seed, task.model
+        self.group, self.device = Group.joined(), chosen_device()
+        self.task, self.config, self.seed, self.model = task, config, seed, task.model.to(self.device)
         self.checkpoints, self.interval, self.stop, self.report = checkpoints, interval, stop, report
         self.facts = {**facts, "shapes": shapes_of(task.model)}
         self.batch = min(config.batch_size, len(task))
+        if (smallest := self.batch // config.accumulate) < self.group.size:
+            raise InvalidSpec(
+                "a batch has too few samples for all processes",
+                where="spec.stages[].config",
+                found=f"parts of {smallest} samples and {self.group.size} processes",
+                fix="raise batchSize or lower accumulate or processes",
+            )
         self.per_epoch = len(task) // self.batch  # what does not fill a batch waits for the next shuffle
+        self.limit = Limit.of(config, self.per_epoch)
         self.optimizer = self.fresh_optimizer()
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = BatchGenerator()
+        self.generator.manual_seed(seed)
         self.order: tuple[int, Tensor] = (-1, torch.empty(0))
         self.position = Position()
         self.weights = dict(task.model.named_parameters())
@@ -112,24 +110,28 @@ class _Loop:
         if self.checkpoints and (saved := self.checkpoints.newest(self.facts)):
             self.restore(saved)
             log.info("going on from a checkpoint", at_step=self.position.step)
-        self.started = time.process_time() - self.position.cpu_seconds
+        self.began, self.earlier = time.process_time(), self.position.cpu_seconds
+        self.choose_execution()
         written = time.monotonic()
         share = self.share()
         while share < 1:
             learning_rate = rate(self.share(0.5), self.config.warmup) * SLOWER**self.position.setbacks
             self.train_one(learning_rate)
+            stopped = self.count()
             before, share = share, self.share()
             validated = ticks(before, share, self.config.validations)
-            if validated or ticks(before, share, self.config.validations * ROWS):
+            if self.group.first and (validated or ticks(before, share, self.config.validations * ROWS)):
                 self.row(learning_rate, self.validate() if validated else None, share)
-            if self.stop():
+            if stopped:
                 self.save()
+                self.group.wait()  # else the first would be taken for left behind while it still writes
                 raise Preempted("stopped, with a checkpoint written", found=f"step {self.position.step}")
             if time.monotonic() - written >= self.interval:
                 self.save()
                 written = time.monotonic()
+        self.count()
         self.save()
-        if self.position.best_step < 0:
+        if self.group.first and self.position.best_step < 0:
             raise StageFailed(
                 "no validation gave a finite figure",
                 found=f"{self.position.step} steps",
@@ -142,7 +144,7 @@ class _Loop:
         config = self.config
         return Optimizer(
             self.model,
-            muon=config.optimizer == "muon",
+            kind=config.optimizer,
             lr=config.lr,
             muon_lr=config.muon_lr,
             weight_decay=config.weight_decay,
@@ -151,11 +153,38 @@ class _Loop:
 
     def share(self, ahead: float = 0.0) -> float:
         """Elapsed share of the limit, in the middle of the coming step with ``ahead`` = 1/2."""
-        self.position.cpu_seconds = time.process_time() - self.started
-        if self.config.cpu_budget_seconds is not None:
-            return self.position.cpu_seconds / self.config.cpu_budget_seconds
-        total = self.config.steps or (self.config.epochs or 0) * self.per_epoch
-        return (self.position.step + ahead) / total
+        return self.limit.share(self.position.step + ahead, self.position.cpu_seconds)
+
+    def count(self) -> bool:
+        """Take the CPU seconds of all processes up to here; whether any of them was told to stop."""
+        own = torch.tensor([time.process_time() - self.began, float(self.stop())], dtype=torch.float64)
+        self.group.add([own])
+        self.position.cpu_seconds = self.earlier + float(own[0])
+        return bool(own[1] > 0)
+
+    def choose_execution(self) -> None:
+        """Measure on the first batch, where the device leaves a choice and it was not made before."""
+        position = self.position
+        #: How this process executes the network; None on the processor, which has no choice.
+        self.way: execution.Way | None = None
+        if self.device.type != "cuda":
+            return
+        if position.execution is None:
+            indices, share, drawn = self.indices(), self.share(), self.generator.get_state()
+
+            def once(way: execution.Way) -> None:
+                self.backward(indices, share, way)
+                self.generator.set_state(drawn)
+                self.optimizer.forget_gradient()
+
+            seconds = execution.measure(self.model, self.device, once)
+            left = self.limit.steps_left(position.step, position.cpu_seconds, seconds["eager"].step)
+            agreed = torch.tensor(execution.WAYS.index(execution.fastest(seconds, left)), device=self.device)
+            self.group.follow_first([agreed])
+            position.execution = execution.WAYS[int(agreed)]
+            log.info("measured how to execute the network", chosen=position.execution, seconds=seconds)
+        self.way = position.execution
+        execution.use(self.model, self.way)
 
     def indices(self) -> Tensor:
         """The training samples of the coming step, (B,)."""
@@ -165,17 +194,28 @@ class _Loop:
             self.order = epoch, torch.randperm(len(self.task), generator=shuffle)
         return self.order[1][place * self.batch : (place + 1) * self.batch]
 
-    def train_one(self, learning_rate: float) -> None:
-        indices, share, parts = self.indices(), self.share(), []
+    def backward(self, indices: Tensor, share: float, way: execution.Way | None) -> Tensor:
+        """Gradients of the mean loss by this process's rows of the batch; their losses among zeros, (B,)."""
+        losses, start = torch.zeros(len(indices), device=self.device), 0  # (B,)
         for part in indices.chunk(self.config.accumulate):
-            parts.append(self.task.losses(part, self.generator, share))  # (B/parts,)
-            (parts[-1].sum() / len(indices)).backward()
-        losses = torch.cat(parts).detach()  # (B,)
+            rows = self.group.rows(len(part))
+            self.generator.whole, self.generator.rows = len(part), rows
+            with execution.precision(self.device, way):
+                own = self.task.losses(part[rows], self.generator, share)  # (B/parts/processes,)
+            (own.sum() / len(indices)).backward()
+            losses[start + rows.start : start + rows.stop] = own.detach()
+            start += len(part)
+        return losses
+
+    def train_one(self, learning_rate: float) -> None:
+        indices = self.indices()
+        losses = self.backward(indices, self.share(), self.way)  # (B,)
+        self.group.add([*(p.grad for p in self.optimizer.params if p.grad is not None), losses])
         norm, value = self.optimizer.step(learning_rate), float(losses.mean())
         position = self.position
         position.step += 1
         if not (math.isfinite(norm) and math.isfinite(value)):
-            self.set_back(indices, losses)
+            self.set_back(indices, losses.cpu())
             return
         position.loss_sum += value
         position.loss_count += 1
@@ -198,6 +238,7 @@ class _Loop:
             log.warning(
                 "training diverged, going back", where=where, found=found, to_step=max(position.best_step, 0)
             )
+            self.group.follow_first(self.best.values())
             self.model.load_state_dict(self.best)
             self.optimizer = self.fresh_optimizer()
             for name, average in self.average.items():
@@ -215,7 +256,8 @@ class _Loop:
         """The figure of the current model, or of the average; keeps the weights where it is the best yet."""
         live = {k: v.detach().clone() for k, v in self.weights.items()}
         self.load(self.average or live)
-        figure = self.task.validate()
+        with execution.eager(self.model):
+            figure = self.task.validate()
         if math.isfinite(figure) and figure < self.position.best:
             self.position.best, self.position.best_step = figure, self.position.step
             self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
@@ -228,13 +270,13 @@ class _Loop:
             p.copy_(values[name])
 
     def row(self, learning_rate: float, figure: float | None, share: float) -> None:
-        """One row of the curve: mean loss since the last one, perhaps a validation figure."""
+        """One row of the curve: mean loss of what was learned since the last one, perhaps a validation."""
         position = self.position
         row: dict[str, Any] = {
             "step": position.step,
             "epoch": round(position.step / self.per_epoch, 6),
             "lr": learning_rate * self.config.lr,
-            "train.loss": position.loss_sum / max(position.loss_count, 1),
+            "train.loss": position.loss_sum / position.loss_count if position.loss_count else None,
         }
         if figure is not None:
             row[f"val.{self.task.metric}"] = figure if math.isfinite(figure) else None
@@ -243,25 +285,23 @@ class _Loop:
         self.report(row, min(share, 1.0))
 
     def save(self) -> None:
-        if self.checkpoints is None:
+        if self.checkpoints is None or not self.group.first:
             return
         state = {f"optimizer/{k}": v for k, v in self.optimizer.state().items()}
         state |= {f"best/{k}": v for k, v in self.best.items()}
         state |= {f"average/{k}": v for k, v in self.average.items()}
         state["generator"] = self.generator.get_state()
-        best = self.position.best if self.position.best_step >= 0 else None
-        facts = {**self.facts, "loop": {**vars(self.position), "best": best}}
+        facts = {**self.facts, "loop": self.position.to_dict()}
         self.checkpoints.save(self.position.step, self.model.state_dict(), state, facts)
 
     def restore(self, saved: Saved) -> None:
-        loop = saved.facts["loop"]
-        self.position = Position(**{**loop, "best": math.inf if loop["best"] is None else loop["best"]})
+        self.position = Position.of(saved.facts["loop"])
         self.model.load_state_dict(saved.weights)
         parts: dict[str, dict[str, Tensor]] = {"optimizer": {}, "best": {}, "average": {}}
         for name, value in saved.state.items():
             kind, _, rest = name.partition("/")
             if rest:
-                parts[kind][rest] = value
+                parts[kind][rest] = value.to(self.device)
         self.optimizer.load_state(parts["optimizer"])
         self.best, self.average = parts["best"], parts["average"]
         self.generator.set_state(saved.state["generator"])

@@ -1,24 +1,28 @@
-"""Muon for the inner weight matrices, AdamW for the rest.
+"""Muon or SOAP for the inner weight matrices, AdamW for the rest.
 
 Muon replaces the momentum of a weight matrix by the nearest semi-orthogonal matrix: all singular
 values become (about) 1, so that rare directions of the gradient count as much as frequent ones. Five
 Newton-Schulz iterations do it with products alone (Jordan et al., "Muon", 2024). It is made for inner
 layers; the first and the last one, and all vectors, take AdamW (Loshchilov & Hutter, ICLR 2019).
 
-Both are written out here. ``torch.optim.Muon`` refuses weights that are not two-dimensional, which
+Muon and AdamW are written out here. ``torch.optim.Muon`` refuses weights that are not two-dimensional, which
 those of convolutions are not, and orthogonalises them one at a time; this one flattens a kernel
 (C_out, C_in, K) to (C_out, C_in*K) and stacks equal shapes into one batched product. A weight called
 ``stack`` holds a matrix in each of its rows. And whatever
-``torch.optim`` makes loads the compiler first, four seconds in each process that trains.
+``torch.optim`` makes loads the compiler first, four seconds in each process that trains; SOAP, which is
+made of it, is loaded where it is asked for (:mod:`~ups_core.train.soap`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from ups_core.train.soap import Soap
 
 #: Coefficients of the quintic iteration, tuned for speed: singular values end within (0.7, 1.2).
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -62,6 +66,13 @@ class Muon:
             counts = [p.numel() // (rows * columns) for p in params]
             for p, change in zip(params, update.split(counts), strict=True):
                 p.add_(change.reshape(p.shape), alpha=-self.lr * rate)
+
+    def state(self) -> dict[str, Tensor]:
+        return {str(i): m for i, m in enumerate(self.moments)}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, value in self.state().items():
+            value.copy_(tensors[name])
 
 
 class AdamW:
@@ -112,7 +123,7 @@ def is_stack(name: str) -> bool:
 
 
 def inner_matrices(model: nn.Module) -> set[str]:
-    """Names of the weights that Muon takes: all but vectors and the layers ``lift`` and ``head``."""
+    """Names of the weights that Muon and SOAP take: all but vectors and the layers ``lift`` and ``head``."""
     edges = {"lift", "head"}
     return {name for name, p in model.named_parameters() if p.ndim > 1 and not edges & set(name.split("."))}
 
@@ -121,13 +132,21 @@ class Optimizer:
     """Both optimizers of one model, driven and saved as one."""
 
     def __init__(
-        self, model: nn.Module, *, muon: bool, lr: float, muon_lr: float, weight_decay: float, clip: float
+        self,
+        model: nn.Module,
+        *,
+        kind: Literal["muon", "soap", "adamw"],
+        lr: float,
+        muon_lr: float,
+        weight_decay: float,
+        clip: float,
     ) -> None:
         named = dict(model.named_parameters())
-        inner = inner_matrices(model) if muon else set()
-        self.params, self.clip = list(named.values()), clip
+        names = inner_matrices(model) if kind != "adamw" else set()
+        inner = {name: p for name, p in named.items() if name in names}
+        self.params, self.clip, self.kind = list(named.values()), clip, kind
         self.adamw = AdamW([p for name, p in named.items() if name not in inner], lr, weight_decay)
-        self.muon = Muon({name: p for name, p in named.items() if name in inner}, muon_lr)
+        self.inner = Soap(inner, lr, weight_decay) if kind == "soap" else Muon(inner, muon_lr)
 
     @torch.no_grad()
     def step(self, rate: float) -> float:
@@ -138,19 +157,25 @@ class Optimizer:
         norm = nn.utils.clip_grad_norm_(self.params, self.clip, foreach=True)
         if torch.isfinite(norm):
             self.adamw.step(rate)
-            self.muon.step(rate)
-        for p in self.params:
-            p.grad = None
+            self.inner.step(rate)
+        self.forget_gradient()
         return float(norm)
 
+    def forget_gradient(self) -> None:
+        for p in self.params:
+            p.grad = None
+
     def state(self) -> dict[str, Tensor]:
-        """All moments, and the count of steps that Adam corrects them by."""
+        """All moments, and the counts of steps that they are corrected by."""
         moments = {f"adamw.{i}": m for i, m in enumerate(self.adamw.moments)}
-        moments |= {f"muon.{i}": m for i, m in enumerate(self.muon.moments)}
+        moments |= {f"{self.kind}.{name}": m for name, m in self.inner.state().items()}
         return {**moments, "steps": torch.tensor(self.adamw.steps)}
 
+    @torch.no_grad()
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Continue from what :meth:`state` gave."""
-        for name, value in self.state().items():
-            value.copy_(tensors[name])
+        for i, moment in enumerate(self.adamw.moments):
+            moment.copy_(tensors[f"adamw.{i}"])
         self.adamw.steps = int(tensors["steps"])
+        own = f"{self.kind}."
+        self.inner.load_state({k.removeprefix(own): v for k, v in tensors.items() if k.startswith(own)})

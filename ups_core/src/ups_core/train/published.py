@@ -21,6 +21,7 @@ from ups_core.api.architectures import Architecture
 from ups_core.api.stages import CodecConfig
 from ups_core.errors import DataInvalid, NotFound
 from ups_core.models.codec import Codec
+from ups_core.models.device import chosen_device
 from ups_core.models.problem import Problem
 from ups_core.train.checkpoint import check_shapes, shapes_in, shapes_of
 from ups_core.train.normaliser import Normaliser
@@ -75,7 +76,10 @@ def write(folder: Path, facts: Mapping[str, Any], weights: Mapping[str, Tensor],
 
 
 def read(folder: Path, name: str = "model") -> Model:
-    """What :func:`write` wrote. NotFound where there is none, DataInvalid where parts do not fit."""
+    """What :func:`write` wrote, on the accelerator where there is one.
+
+    NotFound where nothing is there, DataInvalid where parts do not fit.
+    """
     path = folder / f"{name}.json"
     if not path.exists():
         raise NotFound(
@@ -93,6 +97,7 @@ def read(folder: Path, name: str = "model") -> Model:
     network = build(facts["stage"], facts["config"], problem)
     check_shapes(facts["shapes"], shapes_of(network), str(path))
     load_weights(network, folder / f"{name}.safetensors")
+    network.to(chosen_device())
     return Model(network, problem, Normaliser.from_dict(facts["normaliser"]), facts)
 
 

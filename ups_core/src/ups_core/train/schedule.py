@@ -7,6 +7,35 @@ of them ends the stage.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+
+from ups_core.api.stages import Training
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What ends a stage: a number of optimizer steps, or CPU seconds of all its processes."""
+
+    steps: int
+    cpu_seconds: float | None
+
+    @classmethod
+    def of(cls, config: Training, steps_per_epoch: int) -> Limit:
+        return cls(config.steps or (config.epochs or 0) * steps_per_epoch, config.cpu_budget_seconds)
+
+    def share(self, step: float, cpu_seconds: float) -> float:
+        """The elapsed share after ``step`` steps and so many CPU seconds.
+
+        >>> Limit(20, None).share(5, 100.0), Limit(0, 200.0).share(5, 100.0)
+        (0.25, 0.5)
+        """
+        return step / self.steps if self.cpu_seconds is None else cpu_seconds / self.cpu_seconds
+
+    def steps_left(self, step: int, cpu_seconds: float, step_seconds: float) -> float:
+        """Steps until the end, where each takes ``step_seconds``."""
+        return (
+            self.steps - step if self.cpu_seconds is None else (self.cpu_seconds - cpu_seconds) / step_seconds
+        )
 
 
 def rate(share: float, warmup: float) -> float:

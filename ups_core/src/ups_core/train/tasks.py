@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from ups_core.api.stages import OperatorConfig
 from ups_core.evaluate.metrics import mean_defined, nrmse, rel_l2
 from ups_core.models.advance import Solve
+from ups_core.models.device import device_of
 from ups_core.models.problem import Problem
 from ups_core.models.rollout import BATCH_VALUES, rollout
 from ups_core.models.symmetry import apply, group, undo
 from ups_core.train.augment import augmentation
 from ups_core.train.data import Split
+from ups_core.train.draws import normal, uniform
 from ups_core.train.losses import relative_h1, relative_l2
 from ups_core.train.normaliser import Normaliser
 
@@ -41,7 +43,8 @@ class Task(Protocol):
     def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
         """One loss for each of the training samples ``indices`` (B,): (B,).
 
-        ``share`` of the stage's limit has elapsed.
+        ``share`` of the stage's limit has elapsed. Random numbers are drawn by :mod:`~ups_core.train.draws`,
+        so that several processes have those of one. Samples may lie elsewhere than the model.
         """
         ...
 
@@ -90,15 +93,16 @@ class Transient:
         sample, first = indices // self.pairs, indices % self.pairs
         first = first.clamp(max=self.pairs - ahead)  # the last frames of a trajectory have no more behind
         row = sample * (self.pairs + 1) + first  # of the first frame among all N*T frames
-        frames = [self.normaliser.fields.apply(self.frames[row + t]) for t in range(ahead + 1)]
+        device = device_of(self.model)
+        frames = [self.normaliser.fields.apply(self.frames[row + t].to(device)) for t in range(ahead + 1)]
         if self.augment:
             frames = self.augment(frames, generator)
         u, *after = frames  # (B, C, X[, Y]) each
         if self.noise:
             u = u + mean_free_noise(u, self.noise, generator)
-        total = torch.zeros(())
+        total, p = torch.zeros((), device=device), self.parameters[sample].to(device)  # (B, P)
         for truth in after:
-            u = self.model(u, self.parameters[sample])
+            u = self.model(u, p)
             total = total + self.loss(u, truth)  # (B,)
         return total / ahead
 
@@ -140,11 +144,12 @@ class Steady:
         return len(self.u)
 
     def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
-        a = self.model.close(self.normaliser.inputs.apply(self.a[indices]))  # (B, C, X+1[, Y+1])
-        u = self.model.close(self.normaliser.fields.apply(self.u[indices]))  # (B, C', X+1[, Y+1])
+        device = device_of(self.model)
+        a = self.model.close(self.normaliser.inputs.apply(self.a[indices].to(device)))  # (B, C, X+1[, Y+1])
+        u = self.model.close(self.normaliser.fields.apply(self.u[indices].to(device)))  # (B, C', X+1[, Y+1])
         if self.augment:
             a, u = self.augment([a, u], generator)
-        return self.loss(self.model.closed(a, self.parameters[indices]), u)
+        return self.loss(self.model.closed(a, self.parameters[indices].to(device)), u)
 
     def validate(self) -> float:
         assert self.val.a is not None
@@ -170,14 +175,15 @@ class Coding:
         return len(self.frames)
 
     def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
-        u = self.normaliser.fields.apply(self.frames[indices])  # (B, C, X[, Y])
+        u = self.normaliser.fields.apply(self.frames[indices].to(device_of(self.model)))  # (B, C, X[, Y])
         return relative_l2(self.model(u), u)
 
     @torch.inference_mode()
     def validate(self) -> float:
         scale, frames = self.normaliser.fields, self.val.u.flatten(0, 1)  # (N*T, C, X[, Y])
-        size = max(1, BATCH_VALUES // frames[0].numel())
-        u = torch.cat([scale.invert(self.model(scale.apply(part))) for part in frames.split(size)])
+        size, device = max(1, BATCH_VALUES // frames[0].numel()), device_of(self.model)
+        parts = (scale.apply(part).to(device) for part in frames.split(size))
+        u = torch.cat([scale.invert(self.model(part)).cpu() for part in parts])
         return float(mean_defined(nrmse(u.reshape(self.val.u.shape).numpy(), self.val.u.numpy())))
 
     def describe(self, index: int) -> str:
@@ -194,10 +200,11 @@ def solve(model: Solve, a: Tensor, parameters: Tensor, problem: Problem, *, aver
     elements = group(problem) if average and not model.symmetric else [()]
     size = max(1, BATCH_VALUES // a[0].numel())
     parts = []
+    device = device_of(model)
     for part, p in zip(a.split(size), parameters.split(size), strict=True):
-        given = model.close(part)  # (B, C, X+1[, Y+1])
+        given, p = model.close(part.to(device)), p.to(device)  # (B, C, X+1[, Y+1])
         images = [undo(e, model.closed(apply(e, given, problem), p), problem) for e in elements]
-        parts.append(model.open(torch.stack(images).mean(0)))  # (B, C', X[, Y])
+        parts.append(model.open(torch.stack(images).mean(0)).cpu())  # (B, C', X[, Y])
     return torch.cat(parts)
 
 
@@ -208,10 +215,9 @@ def mean_free_noise(u: Tensor, largest: float, generator: torch.Generator) -> Te
     the logarithm, so that the network sees errors of all the sizes that a rollout goes through. With a
     mean it would ask a conservative network for the impossible: to change the sum.
     """
-    size = largest * 10 ** (
-        -3 * torch.rand(len(u), *[1] * (u.ndim - 1), generator=generator)
-    )  # (B, 1, 1[, 1])
-    noise = torch.randn(u.shape, generator=generator)  # (B, C, X[, Y])
+    drawn = uniform((len(u), *[1] * (u.ndim - 1)), generator, u.device)  # (B, 1, 1[, 1])
+    size = largest * 10 ** (-3 * drawn)  # (B, 1, 1[, 1])
+    noise = normal(u.shape, generator, u.device)  # (B, C, X[, Y])
     return size * (noise - noise.mean(tuple(range(2, u.ndim)), keepdim=True))
 
 

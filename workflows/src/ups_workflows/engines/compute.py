@@ -67,10 +67,6 @@ def compute_for(run: TrainingRun, classes: Mapping[str, ComputeClass], preemptio
     chosen: dict[str, ComputeClass] = {}
     for stage in spec.stages:
         where = f"TrainingRun {run.metadata.name}: spec.stages[{stage.name}]"
-        if stage.processes > 1:
-            raise InvalidSpec(
-                "a stage trains in one process", where=f"{where}.processes", found=stage.processes, expected=1
-            )
         name = stage.compute_class or spec.compute_class
         if name is None:
             continue

@@ -131,11 +131,15 @@ class LocalEngine:
     def _startable(
         self, steps: Mapping[str, Mapping[str, Any]], waiting: list[str], running: list[str]
     ) -> list[str]:
-        """The waiting steps whose givers are done, as many as there are cores; training takes its threads."""
+        """The waiting steps whose givers are done, as many as there are cores; training takes the threads
+        of all its processes."""
         cores = os.cpu_count() or 1
 
         def slots(name: str) -> int:
-            return min(cores, self.threads or cores) if steps[name]["step"] == "train" else 1
+            if steps[name]["step"] != "train":
+                return 1
+            processes = max(stage["processes"] for stage in steps[name]["recipe"]["stages"].values())
+            return min(cores, (self.threads or cores) * processes)
 
         busy, chosen = sum(map(slots, running)), []
         for name in waiting:

@@ -1,0 +1,62 @@
+"""SOAP for the inner weight matrices: Adam in the eigenbasis of Shampoo's preconditioner.
+
+The gradient's two covariances, of rows and of columns, turn a matrix into a basis in which its entries are
+nearly uncorrelated; there Adam's step per entry is the right one (Vyas et al., "SOAP", ICLR 2025). The
+bases are refreshed every tenth step. A kernel (C_out, C_in, K) has one basis for each axis.
+
+The arithmetic is the library's (``pytorch-optimizer``). Importing it loads the compiler, as all of
+``torch.optim`` does: 5 CPU seconds and 160 MiB, so it is done where SOAP is asked for and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Soap:
+    """SOAP on some weights of a model; the first step only initialises the bases and moves nothing."""
+
+    def __init__(self, named: Mapping[str, nn.Parameter], lr: float, weight_decay: float) -> None:
+        from pytorch_optimizer.optimizer.soap import SOAP
+
+        self.named, self.lr = named, lr
+        self.soap = SOAP(list(named.values()), lr=lr, weight_decay=weight_decay)
+        self.group: dict[str, Any] = self.soap.param_groups[0]
+
+    def step(self, rate: float) -> None:
+        self.group["lr"] = self.lr * rate
+        self.soap.step()
+        for p in self.named.values():
+            # QR leaves its columns in a row. Products of equal numbers in another layout differ in the last
+            # bit, and what a checkpoint gives back has the layout that it is written in.
+            moments = self.soap.state[p]
+            moments["Q"] = [basis.contiguous() if len(basis) else basis for basis in moments["Q"]]
+
+    def state(self) -> dict[str, Tensor]:
+        """Moments, covariances and bases by name of the weight, and the count of steps."""
+        return {**dict(self._tensors()), "steps": torch.tensor(self.group.get("step", 0))}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continue from what :meth:`state` gave."""
+        if not (steps := int(tensors["steps"])):
+            return
+        for p in self.named.values():
+            p.grad = torch.zeros_like(p)
+        self.soap.init_group(self.group)  # makes all that there is for a gradient, to be written over
+        for p in self.named.values():
+            p.grad = None
+        for name, value in self._tensors():
+            value.copy_(tensors[name])
+        self.group["step"] = steps
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        for name, p in self.named.items():
+            for key, value in self.soap.state.get(p, {}).items():
+                if isinstance(value, Tensor):
+                    yield f"{name}.{key}", value
+                elif isinstance(value, list):  # one for each axis; an axis without a basis has an empty list
+                    yield from ((f"{name}.{key}.{i}", v) for i, v in enumerate(value) if len(v))
