@@ -8,7 +8,6 @@ import torch
 from ups_core.api.architectures import GConvConfig
 from ups_core.data.families import FAMILIES
 from ups_core.data.families.base import Transform
-from ups_core.errors import InvalidSpec
 from ups_core.models.symmetry import apply, directions, group, quotients
 
 MIRROR = Transform("mirror", flip=("X",))
@@ -77,8 +76,9 @@ def test_the_group_has_its_multiplication_table(torus):
     assert directions((SWAP,), problem).tolist() == [[0, 1], [1, 0]]
 
 
-def test_channels_come_in_whole_sets(line):
+@pytest.mark.parametrize(("width", "channels"), [(33, 32), (1, 2)])
+def test_channels_come_in_whole_sets(line, width, channels):
     problem = line(symmetries=(Transform("reflection", flip=("X",), sign=-1),))
-    with pytest.raises(InvalidSpec, match="dealt out") as caught:
-        GConvConfig(width=33).build(problem)
-    assert caught.value.details["fix"] == "set width to 32"
+    model = GConvConfig(width=width).build(problem)
+    hidden = model.network.lift(torch.zeros(1, 1, 16))
+    assert hidden.shape[1] == channels

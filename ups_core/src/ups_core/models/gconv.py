@@ -13,13 +13,13 @@ Fluxes are predicted on the faces, from the nodes on both sides, since a mirror 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ups_core.errors import InvalidSpec
 from ups_core.models.layers import crop, pad, with_parameters
 from ups_core.models.problem import Problem
 from ups_core.models.symmetry import directions, group, quotients, rearrange, sign
@@ -38,18 +38,10 @@ class GConv(nn.Module):
 
     def __init__(self, config: GConvConfig, problem: Problem, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        self.elements = group(problem)
-        if config.width % len(self.elements):
-            raise InvalidSpec(
-                "the channels cannot be dealt out to the symmetries",
-                where="spec.stages[operator].config.architecture.width",
-                found=f"{config.width} channels, {len(self.elements)} symmetries",
-                expected=f"a multiple of {len(self.elements)}",
-                fix=f"set width to {max(1, round(config.width / len(self.elements))) * len(self.elements)}",
-            )
         self.boundary, self.dimensions = problem.boundary, problem.dimensions
         self.margins = [config.kernel // 2 * dilation for dilation in config.dilations]
-        sets, taps = config.width // len(self.elements), (config.kernel,) * problem.dimensions
+        sets = max(1, round(config.width / len(group(problem))))
+        taps = (config.kernel,) * problem.dimensions
         self.lift = Lift(problem, channels_in, len(problem.varying), sets, taps)
         self.blocks = nn.ModuleList(Inner(problem, sets, taps, dilation) for dilation in config.dilations)
         flux = (
@@ -69,93 +61,117 @@ class GConv(nn.Module):
         return self.head(F.silu(h))  # (B, C', X[, Y])
 
 
-class Lift(nn.Module):
+class Tied(nn.Module):
+    """A weight from which ``expand`` makes a kernel, each entry one of the weight's or the negative of one.
+
+    What ``expand`` does is found out once, by what it does to the numbers 1, 2, 3 and so on.
+    """
+
+    entries: Tensor
+    signs: Tensor
+
+    def __init__(self, shape: Sequence[int], fan_in: int, expand: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.weight = _uniform(*shape, fan_in=fan_in)
+        numbered = expand(torch.arange(1.0, 1 + self.weight.numel()).reshape(*shape))
+        self.register_buffer("entries", numbered.abs().long() - 1, persistent=False)
+        self.register_buffer("signs", numbered.sign(), persistent=False)
+
+    def kernel(self) -> Tensor:
+        tied = self.weight.flatten().index_select(0, self.entries.flatten())
+        return tied.view_as(self.entries) * self.signs
+
+
+class Lift(Tied):
     """States (B, C, X[, Y]), then constants, to sets of channels (B, S*G, X+2m[, Y+2m])."""
 
     def __init__(
         self, problem: Problem, states: int, constants: int, sets: int, taps: tuple[int, ...]
     ) -> None:
-        super().__init__()
-        self.problem, self.elements, self.states = problem, group(problem), states
-        self.weight = _uniform(sets, states + constants, *taps, fan_in=(states + constants) * math.prod(taps))
-        self.bias = _uniform(sets, fan_in=(states + constants) * math.prod(taps))
+        elements, channels = group(problem), states + constants
+
+        def expand(weight: Tensor) -> Tensor:  # (S, C, K[, K]) to (S*G, C, K[, K])
+            moved = []
+            for g in elements:
+                image = rearrange(g, weight, problem)
+                moved.append(torch.cat([image[:, :states] * sign(g), image[:, states:]], dim=1))
+            return torch.stack(moved, dim=1).flatten(0, 1)
+
+        fan_in = channels * math.prod(taps)
+        super().__init__((sets, channels, *taps), fan_in, expand)
+        self.bias = _uniform(sets, fan_in=fan_in)
+        self.order = len(elements)
 
     def forward(self, u: Tensor) -> Tensor:
-        flipped = [rearrange(g, self.weight, self.problem) for g in self.elements]  # (S, C, K[, K]) each
-        signs = u.new_ones(len(flipped), 1, u.shape[1], *[1] * self.problem.dimensions)
-        signs[:, :, : self.states] *= u.new_tensor([sign(g) for g in self.elements]).reshape(
-            -1, *[1] * (u.ndim)
-        )
-        weight = (torch.stack(flipped) * signs).transpose(0, 1).flatten(0, 1)  # (S*G, C, K[, K])
-        return _convolve(u, weight, self.bias.repeat_interleave(len(self.elements)))
+        return _convolve(u, self.kernel(), self.bias.repeat_interleave(self.order))
 
 
-class Inner(nn.Module):
-    """Sets of channels to sets of channels, (B, S*G, X[, Y]) to (B, S*G, X'[, Y'])."""
+class Inner(Tied):
+    """Sets of channels to sets of channels, (B, S*G, X[, Y]) to (B, S*G, X-2m[, Y-2m])."""
 
     def __init__(self, problem: Problem, sets: int, taps: tuple[int, ...], dilation: int) -> None:
-        super().__init__()
-        self.problem, self.elements, self.dilation = problem, group(problem), dilation
-        self.places = quotients(self.elements, problem)
-        order, fan_in = len(self.elements), sets * len(self.elements) * math.prod(taps)
-        self.weight = _uniform(sets, sets, order, *taps, fan_in=fan_in)
+        elements = group(problem)
+        places, order = quotients(elements, problem), len(elements)
+
+        def expand(weight: Tensor) -> Tensor:  # (S, S, G, K[, K]) to (S*G, S*G, K[, K])
+            moved = [
+                rearrange(g, weight[:, :, row].flatten(1, 2), problem)
+                for g, row in zip(elements, places, strict=True)
+            ]  # (S, S*G, K[, K]) each
+            return torch.stack(moved, dim=1).flatten(0, 1)
+
+        fan_in = sets * order * math.prod(taps)
+        super().__init__((sets, sets, order, *taps), fan_in, expand)
         self.bias = _uniform(sets, fan_in=fan_in)
+        self.order, self.dilation = order, dilation
 
     def forward(self, h: Tensor) -> Tensor:
-        sets, order, taps = self.weight.shape[0], len(self.elements), self.weight.shape[3:]
-        kernels = [
-            rearrange(g, self.weight[:, :, places].reshape(1, -1, *taps), self.problem)
-            for g, places in zip(self.elements, self.places, strict=True)
-        ]  # (1, S*S*G, K[, K]) each
-        weight = torch.cat(kernels).reshape(order, sets, sets * order, *taps).transpose(0, 1).flatten(0, 1)
-        return _convolve(h, weight, self.bias.repeat_interleave(order), self.dilation)
+        return _convolve(h, self.kernel(), self.bias.repeat_interleave(self.order), self.dilation)
 
 
-class Head(nn.Module):
+class Head(Tied):
     """Sets of channels to fluxes through faces, axis by axis, and over them to changes at nodes.
 
     Entry i of a flux is that between the nodes i and i + 1; its input (B, S*G, X+2[, Y+2]) starts at node -1.
     """
 
     def __init__(self, problem: Problem, sets: int, flux: int, plain: int) -> None:
-        super().__init__()
         d, elements = problem.dimensions, group(problem)
-        self.dimensions, self.flux, self.order = d, flux, len(elements)
-        #: For each axis and element, what the flux through a face is made of: the axis and the direction
-        #: that the element brings there.
-        self.sources = [[_source(directions(g, problem)[:, axis]) for g in elements] for axis in range(d)]
-        self.signs = [sign(g) for g in elements]
-        # One tensor, so that it can be scaled as one: D fluxes of two nodes, then what is no flux.
-        self.weight = _uniform(2 * d * flux + plain, sets, fan_in=2 * sets * len(elements))
+
+        def expand(weight: Tensor) -> Tensor:  # (2*D*F + C', S) to (D*F + C', S*G, behind and ahead)
+            faces = weight[: 2 * d * flux].reshape(d, flux, 2, sets).mT  # (D, F, S, behind and ahead)
+            rows = []
+            for axis in range(d):
+                kernels = []
+                for g in elements:
+                    # The flux through a face is made of that through the face which g brings there.
+                    source = directions(g, problem)[:, axis]
+                    k = faces[int(source.abs().argmax())]  # (F, S, 2)
+                    forward = source.sum() > 0
+                    kernels.append(sign(g) * (k if forward else -k.flip(-1)))
+                rows.append(torch.stack(kernels, dim=2))  # (F, S, G, 2)
+            nodes = torch.stack([sign(g) * weight[2 * d * flux :] for g in elements], dim=2)  # (C', S, G)
+            rows.append(torch.stack([nodes, torch.zeros_like(nodes)], dim=3))
+            return torch.cat(rows).flatten(1, 2)
+
+        super().__init__((2 * d * flux + plain, sets), 2 * sets * len(elements), expand)
+        self.dimensions, self.flux = d, flux
 
     def forward(self, h: Tensor) -> Tensor:
-        d, signs = self.dimensions, h.new_tensor(self.signs)
-        faces, plain = self.weight.split([2 * d * self.flux, len(self.weight) - 2 * d * self.flux])
+        d, flux, kernel = self.dimensions, self.flux, self.kernel()  # (D*F + C', S*G, 2)
         out = []
-        if self.flux:
-            faces = faces.reshape(d, self.flux, 2, -1).mT  # (D, C, S, behind and ahead)
-            for axis, sources in enumerate(self.sources):
-                kernels = [
-                    faces[source] * s if s > 0 else faces[source].flip(-1) * s for source, s in sources
-                ]  # (C, S, 2) each
-                weight = torch.stack(kernels, dim=2) * signs[:, None]  # (C, S, G, 2)
-                weight = weight.reshape(self.flux, -1, *[2 if other == axis else 1 for other in range(d)])
+        if flux:
+            for axis in range(d):
                 inside = h
                 for other in range(d):
-                    n = h.shape[2 + other] - 2
-                    inside = inside.narrow(2 + other, 1, n + int(other == axis))
-                out.append(CONVOLVE[d](inside, weight))  # (B, C, X[, Y])
+                    inside = inside.narrow(2 + other, 1, h.shape[2 + other] - 2 + int(other == axis))
+                faces = kernel[axis * flux : (axis + 1) * flux]
+                out.append(_convolve(inside, faces.unflatten(2, [2 if a == axis else 1 for a in range(d)])))
             h = crop(h, 1, d)
-        if len(plain):
-            weight = (plain[:, :, None] * signs).reshape(len(plain), -1, *[1] * d)
-            out.append(CONVOLVE[d](h, weight))  # (B, C', X[, Y])
-        return torch.cat(out, dim=1)
-
-
-def _source(column: Tensor) -> tuple[int, int]:
-    """A unit vector as its axis and its direction, 1 or -1."""
-    axis = int(column.abs().argmax())
-    return axis, int(column[axis])
+        if len(kernel) > d * flux:
+            nodes = kernel[d * flux :, :, :1]  # (C', S*G, 1)
+            out.append(_convolve(h, nodes.unflatten(2, [1] * d)))
+        return torch.cat(out, dim=1)  # (B, D*F + C', X[, Y])
 
 
 def _uniform(*shape: int, fan_in: int) -> nn.Parameter:
@@ -163,5 +179,5 @@ def _uniform(*shape: int, fan_in: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
 
 
-def _convolve(h: Tensor, weight: Tensor, bias: Tensor, dilation: int = 1) -> Tensor:
+def _convolve(h: Tensor, weight: Tensor, bias: Tensor | None = None, dilation: int = 1) -> Tensor:
     return CONVOLVE[h.ndim - 2](h, weight, bias, dilation=dilation)
