@@ -81,8 +81,8 @@ class ConvConfig(GridArchitecture):
 
 
 class GConvConfig(ConvConfig):
-    """The same network with weights that commute with the family's mirror images, turns and signs. Its channels
-    come in sets of one for each of these, so that `width` is rounded to whole sets."""
+    """The same network with weights that commute with the family's mirror images, turns and signs. Channels
+    come in sets, of one for each of these: `width` is rounded to whole sets."""
 
     name: Literal["gconv"] = "gconv"  # pyright: ignore[reportIncompatibleVariableOverride]
 

@@ -62,7 +62,7 @@ class GConv(nn.Module):
 
 
 class Tied(nn.Module):
-    """A weight from which ``expand`` makes a kernel, each entry one of the weight's or the negative of one.
+    """A weight from which ``expand`` makes a kernel, each entry one of the weight's, its negative, or zero.
 
     What ``expand`` does is found out once, by what it does to the numbers 1, 2, 3 and so on.
     """
@@ -74,7 +74,7 @@ class Tied(nn.Module):
         super().__init__()
         self.weight = _uniform(*shape, fan_in=fan_in)
         numbered = expand(torch.arange(1.0, 1 + self.weight.numel()).reshape(*shape))
-        self.register_buffer("entries", numbered.abs().long() - 1, persistent=False)
+        self.register_buffer("entries", (numbered.abs().long() - 1).clamp(min=0), persistent=False)
         self.register_buffer("signs", numbered.sign(), persistent=False)
 
     def kernel(self) -> Tensor:
