@@ -35,6 +35,8 @@ class GridArchitecture(BaseArchitecture):
     taking the mean off each change, or not at all."""
     galilean: bool = True
     """See each state as the observer who moves with its mean, where the family declares that invariance."""
+    stream: bool = True
+    """See the stream function beside the vorticity, where the family declares one that carries everything."""
 
     def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
         """``forward(u, parameters)``: channels on a grid, and what varies, to channels on the same grid,
@@ -47,8 +49,9 @@ class GridArchitecture(BaseArchitecture):
         channels_in = len(problem.inputs)
         if problem.steady:
             return Solve(self.network(problem, channels_in, len(problem.fields)), problem)
-        network = self.network(problem, channels_in, channels_out(problem, self.conserve))
-        return Advance(network, problem, conserve=self.conserve, galilean=self.galilean)
+        given = channels_in + int(self.stream and problem.vorticity is not None)
+        network = self.network(problem, given, channels_out(problem, self.conserve))
+        return Advance(network, problem, conserve=self.conserve, galilean=self.galilean, stream=self.stream)
 
 
 class ConvConfig(GridArchitecture):

@@ -13,6 +13,9 @@ takes the mean off the change.
 **Galilean invariance.** Where the equation is the same for a moving observer, every state is seen by the
 one who moves with its mean, to the nearest whole cell a frame, so that the boost is exact on the grid. The
 network then need not learn what a uniform flow does, and a faster one than in training is nothing new.
+
+**The flow of a vorticity.** Where a field is the vorticity of the flow that carries it, the network is given
+the stream function beside it (:mod:`~ups_core.models.stream`).
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ups_core.models.problem import Problem
+from ups_core.models.stream import Stream
 
 Conservation = Literal["flux", "projection", "none"]
 
@@ -32,7 +36,7 @@ class Advance(nn.Module):
     """(B, C, X[, Y]) and (B, P) to the state one frame later, (B, C, X[, Y]); normalised values."""
 
     def __init__(
-        self, network: nn.Module, problem: Problem, *, conserve: Conservation, galilean: bool
+        self, network: nn.Module, problem: Problem, *, conserve: Conservation, galilean: bool, stream: bool
     ) -> None:
         super().__init__()
         self.network, self.dimensions = network, problem.dimensions
@@ -41,6 +45,9 @@ class Advance(nn.Module):
         #: The same of the family's discrete symmetries.
         self.symmetric = bool(getattr(network, "symmetric", False))
         self.boost = problem.boost if galilean else None
+        flow = problem.vorticity if stream else None
+        self.stream = Stream(problem) if flow else None
+        self.vorticity = problem.fields.index(flow) if flow else 0
         self.conserve = conserve
         kept = problem.conserved if conserve != "none" and problem.periodic else ()
         self.kept = [c for c, whether in enumerate(kept) if whether]
@@ -59,7 +66,11 @@ class Advance(nn.Module):
 
     def at_rest(self, u: Tensor, parameters: Tensor) -> Tensor:
         """One frame, seen by an observer at rest."""
-        out = self.network(u, parameters)  # (B, channels_out, X[, Y])
+        given = u
+        if self.stream is not None:
+            vorticity = u.narrow(1, self.vorticity, 1)
+            given = torch.cat([u, self.stream(vorticity)], dim=1)  # (B, C+1, X, Y)
+        out = self.network(given, parameters)  # (B, channels_out, X[, Y])
         if not self.kept:
             return u + out
         kept, change = out.split([out.shape[1] - len(self.free), len(self.free)], dim=1)

@@ -40,6 +40,7 @@ class Problem:
     shifts: axes along which a cyclic shift of a sample is again a sample.
     dt: time between frames; None where steady.
     elliptic: whether the solution is that of -∇·(κ∇u) = f.
+    vorticity: the field that is the vorticity of the flow, in a periodic plane; else None.
     boost: where the equation is the same for a moving observer, the speed of one cell a frame in
         standard deviations of the field; else None.
     """
@@ -61,6 +62,7 @@ class Problem:
     symmetries: tuple[Transform, ...] = ()
     elliptic: bool = False
     dt: float | None = None
+    vorticity: str | None = None
     boost: float | None = None
 
     @property
@@ -140,6 +142,7 @@ class Problem:
             shifts=() if latent else tuple(family.shifts),
             symmetries=() if latent else tuple(t for t in family.symmetries if square or not t.transpose),
             elliptic=family.elliptic,
+            vorticity=None if latent or len(space) != 2 or {*boundary} != {"periodic"} else family.vorticity,
             dt=dataset["dt"],
         )
 

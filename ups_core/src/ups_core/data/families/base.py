@@ -116,6 +116,8 @@ class Family:
         Axes along which any cyclic shift of a sample is again a sample.
     galilean:
         The field that carries itself: where u(x, t) is a solution, so is u(x - c t, t) + c for any speed c.
+    vorticity:
+        The field that is the vorticity of the incompressible flow, in the plane, which carries everything.
     elliptic:
         The solution is that of -∇·(κ∇u) = f, with κ and f local functions of the input.
     symmetries:
@@ -143,6 +145,7 @@ class Family:
     conserved: tuple[str, ...] = ()
     shifts: tuple[str, ...] = ()
     galilean: str | None = None
+    vorticity: str | None = None
     elliptic: bool = False
     symmetries: tuple[Transform, ...] = ()
     simulate: Simulate | None = None
