@@ -117,7 +117,11 @@ def test_rows_get_the_numbers_of_the_whole_batch(draw):
     assert torch.equal(torch.cat(parts), whole)
 
 
-def test_more_processes_than_samples_in_a_part_are_refused(context, line_cache, monkeypatch):
-    monkeypatch.setattr(Group, "joined", classmethod(lambda cls: cls(0, 3)))
+@pytest.mark.parametrize(("batch", "accumulate", "count"), [(8, 4, 3), (10, 4, 2)])  # 2+2+2+2, 3+3+3+1
+def test_more_processes_than_samples_in_a_part_are_refused(
+    context, line_cache, monkeypatch, batch, accumulate, count
+):
+    monkeypatch.setattr(Group, "joined", classmethod(lambda cls: cls(0, count)))
+    config = {**SMALL, "steps": 1, "batchSize": batch, "accumulate": accumulate}
     with pytest.raises(InvalidSpec, match="too few samples"):
-        train.run(in_processes(context, 3, {**SMALL, "steps": 1, "accumulate": 4}, data=line_cache))
+        train.run(in_processes(context, count, config, data=line_cache))

@@ -87,7 +87,8 @@ class _Loop:
         self.checkpoints, self.interval, self.stop, self.report = checkpoints, interval, stop, report
         self.facts = {**facts, "shapes": shapes_of(task.model)}
         self.batch = min(config.batch_size, len(task))
-        if (smallest := self.batch // config.accumulate) < self.group.size:
+        smallest = min(map(len, torch.arange(self.batch).chunk(config.accumulate)))
+        if smallest < self.group.size:
             raise InvalidSpec(
                 "a batch has too few samples for all processes",
                 where="spec.stages[].config",

@@ -30,11 +30,7 @@ class Soap:
     def step(self, rate: float) -> None:
         self.group["lr"] = self.lr * rate
         self.soap.step()
-        for p in self.named.values():
-            # QR leaves its columns in a row. Products of equal numbers in another layout differ in the last
-            # bit, and what a checkpoint gives back has the layout that it is written in.
-            moments = self.soap.state[p]
-            moments["Q"] = [basis.contiguous() if len(basis) else basis for basis in moments["Q"]]
+        self._lay_out()
 
     def state(self) -> dict[str, Tensor]:
         """Moments, covariances and bases by name of the weight, and the count of steps."""
@@ -49,9 +45,17 @@ class Soap:
         self.soap.init_group(self.group)  # makes all that there is for a gradient, to be written over
         for p in self.named.values():
             p.grad = None
+        self._lay_out()
         for name, value in self._tensors():
             value.copy_(tensors[name])
         self.group["step"] = steps
+
+    def _lay_out(self) -> None:
+        """Bases row by row. Decompositions leave them column by column, a checkpoint does not, and products of
+        equal numbers in another layout differ in the last bit."""
+        for p in self.named.values():
+            moments = self.soap.state[p]
+            moments["Q"] = [basis.contiguous() if len(basis) else basis for basis in moments["Q"]]
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         for name, p in self.named.items():
