@@ -82,4 +82,4 @@ def _compared(spent: Mapping[str, float], own: float, solver: float, where: str)
 
 
 def _cpu(seconds: float) -> str:
-    return f"{number(seconds * 1e3)} ms" if seconds < 1 else duration(seconds)
+    return f"{number(float(f'{seconds * 1e3:.3g}'))} ms" if seconds < 1 else duration(seconds)
