@@ -29,8 +29,8 @@ STEPS: dict[str, StepKind] = {
     "cache": StepKind(1, "data"),
     "train": StepKind(2, "torch"),
     "encode": StepKind(1, "torch"),
-    "evaluate": StepKind(3, "torch"),
-    "analyze": StepKind(1, "data"),
+    "evaluate": StepKind(4, "torch"),
+    "analyze": StepKind(2, "data"),
     "publish": StepKind(0, "data"),
     "reclaim": StepKind(0, "data"),
 }
