@@ -57,7 +57,7 @@ def test_the_verdict_says_what_is_better_and_what_is_worse() -> None:
 
 def test_a_solver_that_diverged_has_a_row_but_no_number() -> None:
     metrics = {"rollout.nrmse": 0.006, "solver.rollout.diverged": 3.0}
-    assert ("coarse solver", "solver", None) in verdict(metrics, EVALUATION).scores
+    assert ("solver", "solver", None) in verdict(metrics, EVALUATION).scores
 
 
 @pytest.mark.parametrize(

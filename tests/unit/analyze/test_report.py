@@ -22,12 +22,12 @@ from ups_core.steps import analyze, evaluate
 ELEMENTS = {
     "html", "head", "meta", "title", "style", "body", "main", "header", "footer", "h1", "h2", "h3", "p", "b",
     "sub", "figure", "figcaption", "div", "table", "thead", "tbody", "tr", "th", "td", "dl", "dt", "dd",
-    "pre", "code", "svg", "desc", "g", "path", "rect", "circle", "text",
+    "pre", "code", "a", "svg", "desc", "g", "path", "rect", "circle", "text",
 }  # fmt: skip
 ATTRIBUTES = {
     "lang", "charset", "name", "content", "class", "id", "role", "aria-labelledby", "viewbox", "d", "x", "y",
     "width", "height", "cx", "cy", "r", "stroke", "stroke-width", "transform", "text-anchor",
-    "preserveaspectratio",
+    "preserveaspectratio", "href",
 }  # fmt: skip
 
 
@@ -54,7 +54,6 @@ def assert_allowed(html: str) -> None:
     for forbidden in (
         "<script",
         "src=",
-        "href=",
         "url(",
         "data:",
         "@import",
@@ -67,6 +66,7 @@ def assert_allowed(html: str) -> None:
         root = ET.fromstring(figure)
         assert root.find("title") is not None
         assert root.find("desc") is not None
+    assert all(re.fullmatch(r"films/sample-\d+\.mp4", link) for link in re.findall(r'href="([^"]*)"', html))
     ids = re.findall(r' id="([^"]+)"', html)
     assert len(ids) == len(set(ids))
     for names in re.findall(r'aria-labelledby="([^"]+)"', html):
@@ -132,6 +132,9 @@ def test_a_transient_report(waves: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert "4 states were dropped" in html
     assert "1" * 64 in html
     assert len(html) < 400_000
+    films = {str(path.relative_to(tmp_path / "report")) for path in (tmp_path / "report").rglob("*.mp4")}
+    assert films == set(re.findall(r'href="([^"]*)"', html))
+    assert len(films) == 3
 
 
 def test_a_steady_report(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,9 +188,11 @@ def test_as_many_samples_as_asked_for(waves: Path, tmp_path: Path, monkeypatch: 
 
 def test_fields_that_move_in_the_plane_are_drawn_and_stay_small() -> None:
     rng = np.random.default_rng(0)
-    noise = rng.normal(size=(12, 5, 1, 96, 96)).astype(np.float32)
-    arrays = {"truth": noise, "prediction": noise + 0.1, "t": np.arange(5.0), "x": np.arange(96.0)}
+    noise = rng.normal(size=(12, 9, 1, 96, 96)).astype(np.float32)
+    arrays = {"truth": noise, "prediction": noise + 0.1, "t": np.arange(9.0)}
+    arrays |= {"x": np.arange(96.0), "y": np.arange(96.0)}
     fields = [{"name": "w", "unit": "1/s", "label": "vorticity"}]
-    drawn = [samples.draw(arrays, i, f"s{i}", fields, []) for i in range(12)]
+    drawn = [samples.draw(samples.sample(arrays, i, fields, [], 12)) for i in range(12)]
+    assert all("vorticity [1/s]" in one for one in drawn)
     assert all(ET.fromstring(one).tag == "svg" for one in drawn)
     assert sum(map(len, drawn)) < 2_000_000  # noise is the worst case: no two cells are alike

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ups_core.analyze.numbers import number
-from ups_core.analyze.svg import px, text
+from ups_core.analyze.svg import Scale, px, text
 
 #: Anchor colours, evenly spaced: viridis for values, red and blue around white for signed errors.
 VALUES = (
@@ -31,6 +30,24 @@ def colours(anchors: tuple[str, ...]) -> list[str]:
     at = np.linspace(0, len(anchors) - 1, LEVELS)
     rgb = np.stack([np.interp(at, np.arange(len(anchors)), table[:, i]) for i in range(3)], axis=1)
     return ["#" + "".join(f"{round(v):02x}" for v in row) for row in rgb]
+
+
+def extremes(values: np.ndarray) -> tuple[float, float]:
+    """The least and the greatest value."""
+    return float(values.min()), float(values.max())
+
+
+def within(truth: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
+    """Limits that show both, unless the prediction blew up: it must not flatten the truth to a line."""
+    low, high = extremes(truth)
+    room = 0.5 * (high - low)
+    shown = np.append(prediction[np.isfinite(prediction)].clip(low - room, high + room), (low, high))
+    return extremes(shown)
+
+
+def largest(error: np.ndarray) -> float:
+    """The largest absolute value of those that are finite; 0 where none is."""
+    return float(np.abs(error[np.isfinite(error)]).max(initial=0.0))
 
 
 def thinned(values: np.ndarray, cells: int) -> np.ndarray:
@@ -60,33 +77,68 @@ def paths(values: np.ndarray, low: float, high: float, anchors: tuple[str, ...])
     )
 
 
+Box = tuple[float, float, float, float]
+"""Left, top, width and height in the drawing."""
+
+
 def fieldmap(
-    values: np.ndarray,
-    box: tuple[float, float, float, float],
-    limits: tuple[float, float],
-    *,
-    signed: bool = False,
-    title: str = "",
-    cells: int = 8192,
+    values: np.ndarray, box: Box, limits: tuple[float, float], *, signed: bool = False, cells: int = 8192
 ) -> str:
-    """Values (R, Q), row 0 at the bottom, in ``box`` = (left, top, width, height), a colour bar below."""
+    """Values (R, Q), row 0 at the bottom, in a frame."""
     left, top, width, height = box
-    low, high = limits
-    anchors = SIGNED if signed else VALUES
     shown = thinned(values, cells)
     rows, columns = shown.shape
-    bar = "".join(f'<path stroke="{c}" d="M{i} 0h1"/>' for i, c in enumerate(colours(anchors)))
-    middle = number(0.0) if signed else ""
+    return _cells(box, columns, rows, paths(shown, *limits, SIGNED if signed else VALUES)) + (
+        f'<rect class="frame" x="{px(left)}" y="{px(top)}" width="{px(width)}" height="{px(height)}"/>'
+    )
+
+
+def colourbar(box: Box, limits: tuple[float, float], *, signed: bool = False) -> str:
+    """The colours between ``limits`` with round numbers: below a bar that lies, beside one that stands."""
+    left, top, width, height = box
+    table, scale = colours(SIGNED if signed else VALUES), Scale(*limits)
+    if limits[0] == limits[1]:
+        return ""
+    if width > height:
+        bar = "".join(f'<path stroke="{c}" d="M{i} 0h1"/>' for i, c in enumerate(table))
+        labels = [
+            text(left + scale.share(v) * width, top + height + 12, said, "tick", "middle")
+            for v, said in scale.ticks(max(2.0, min(5.0, width / 60)))
+        ]
+        return _cells(box, LEVELS, 1, bar) + "".join(labels)
+    bar = "".join(f'<path stroke="{c}" d="M0 {LEVELS - 1 - i}h1"/>' for i, c in enumerate(table))
+    labels = [
+        text(left + width + 5, top + (1 - scale.share(v)) * height + 3.6, said, "tick")
+        for v, said in scale.ticks(max(2.0, min(5.0, height / 25)))
+    ]
+    return _cells(box, 1, LEVELS, bar) + "".join(labels)
+
+
+def axes(box: Box, x: np.ndarray, y: np.ndarray, names: tuple[str, str], *, numbers: bool = True) -> str:
+    """Round numbers along a map of the nodes x (right) and y (up); on y only with ``numbers``."""
+    left, top, width, height = box
+    across, up = Scale(*edges(x)), Scale(*edges(y))
+    marks = [text(left + width / 2, top + height + 25, names[0], "label", "middle")]
+    for v, said in across.ticks(max(1.5, width / 60)):
+        at = left + across.share(v) * width
+        marks.append(text(at, top + height + 12, said, "tick", "middle"))
+    if numbers:
+        marks.append(text(left - 30, top + height / 2, names[1], "label", "middle", turn=True))
+        for v, said in up.ticks(max(1.5, height / 45)):
+            marks.append(text(left - 5, top + (1 - up.share(v)) * height + 3.6, said, "tick", "end"))
+    return "".join(marks)
+
+
+def edges(nodes: np.ndarray) -> tuple[float, float]:
+    """From the left edge of the first cell to the right edge of the last, the nodes being in the middle."""
+    half = 0.5 * float(nodes[-1] - nodes[0]) / max(1, len(nodes) - 1) or 0.5
+    return float(nodes[0]) - half, float(nodes[-1]) + half
+
+
+def _cells(box: Box, columns: int, rows: int, strokes: str) -> str:
+    left, top, width, height = box
     return (
         f'<svg x="{px(left)}" y="{px(top)}" width="{px(width)}" height="{px(height)}" '
         f'viewBox="0 0 {columns} {rows}" preserveAspectRatio="none" class="cells">'
-        f'<g transform="translate(0 .5)">{paths(shown, low, high, anchors)}</g></svg>'
-        f'<rect class="frame" x="{px(left)}" y="{px(top)}" width="{px(width)}" height="{px(height)}"/>'
-        f'<svg x="{px(left)}" y="{px(top + height + 20)}" width="{px(width)}" height="5" '
-        f'viewBox="0 0 {LEVELS} 1" preserveAspectRatio="none" class="cells">'
-        f'<g transform="translate(0 .5)">{bar}</g></svg>'
-        + text(left, top + height + 37, number(low, 2), "tick")
-        + (text(left + width / 2, top + height + 37, middle, "tick", "middle") if middle else "")
-        + text(left + width, top + height + 37, number(high, 2), "tick", "end")
-        + (text(left, top - 7, title, "panel") if title else "")
+        f'<g transform="translate(0 .5)">{strokes}</g></svg>'
     )

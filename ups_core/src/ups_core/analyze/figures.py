@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ups_core.analyze.numbers import number
+from ups_core.analyze.numbers import coordinate, number
 from ups_core.analyze.svg import Panel, Scale, figure, text
 
 WIDTH = 760.0
@@ -121,8 +121,8 @@ def spectra(
             LEFT + (i % columns) * (width + gap), 26 + (i // columns) * 262, width, 190,
             Scale(1, float(k[-1]), log=True), y, "wavenumber k",
         )  # fmt: skip
-        panel.y_label = "power" if i % columns == 0 else ""
-        when = f"t = {times[frames[f]]:.4g}" if frames[f] in times else "solution"
+        panel.y_label = "mean square" if i % columns == 0 else ""
+        when = f"t = {coordinate(times[frames[f]])}" if frames[f] in times else "solution"
         panel.title = f"{labels.get(fields[c], fields[c])}, {when}"
         named = i % columns == columns - 1
         for kind, css in (("error", "error"), ("truth", "truth wide"), ("prediction", "surrogate")):
@@ -136,19 +136,23 @@ def spectra(
     return figure(name, "Power spectra of truth, surrogate and error", said, WIDTH, height, parts)
 
 
+def columns_of(rows: Sequence[Mapping[str, float | None]]) -> list[str]:
+    """The columns of ``per_sample.csv`` that are drawn: the surrogate's error, then its peers'."""
+    keys = [key for key in NAMES if key != "one_step"]
+    return [column for key in keys for column in (f"{key}.nrmse", key) if rows and column in rows[0]]
+
+
+def name_of(column: str) -> tuple[str, str]:
+    """Words and style class of a column of ``per_sample.csv``."""
+    return NAMES[column.removesuffix(".nrmse")]
+
+
 def per_sample(rows: Sequence[Mapping[str, float | None]], metric: str, most: int = 400) -> str:
     """Every sample's error in order of size, its peers' on the same sample above it.
 
     ``rows`` map a column of ``per_sample.csv`` to its value, None where the prediction diverged.
     """
-    keys = {"rollout.nrmse": "rollout", "fno.rollout.nrmse": "fno.rollout",
-            "solver.rollout.nrmse": "solver.rollout",
-            "persistence.rollout.nrmse": "persistence.rollout"}  # fmt: skip
-    columns = [
-        key
-        for key in (*keys, "rel_l2", "fno.rel_l2", "solver.rel_l2", "mean.rel_l2")
-        if rows and key in rows[0]
-    ]
+    columns = columns_of(rows)
     main = columns[0]
     ordered = sorted(rows, key=lambda row: np.inf if (error := row[main]) is None else error)
     if len(ordered) > most:
@@ -158,7 +162,7 @@ def per_sample(rows: Sequence[Mapping[str, float | None]], metric: str, most: in
     panel = Panel(LEFT, 14, WIDTH - LEFT - RIGHT, 210, Scale(0, 100), Scale.over(values, log=True))
     panel.x_label, panel.y_label = "share of samples with a smaller error, %", metric
     for key in reversed(columns):
-        words, css = NAMES[keys.get(key, key)]
+        words, css = name_of(key)
         ys = [row[key] for row in ordered]
         panel.dots(share, ys, css, 2.6 if key == main else 1.9)
         # The name of a cloud of dots stands where a line of its median would end.

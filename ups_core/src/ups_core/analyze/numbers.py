@@ -22,8 +22,22 @@ def number(value: float | None, digits: int = 3) -> str:
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     power = int(exponent)
     if -3 <= power < 5:
-        return f"{float(f'{mantissa}e{power}'):.{max(0, digits - 1 - power)}f}"
-    return f"{mantissa}×{power_of_ten(power)}"
+        return signed(f"{float(f'{mantissa}e{power}'):.{max(0, digits - 1 - power)}f}")
+    return f"{signed(mantissa)}×{power_of_ten(power)}"
+
+
+def signed(figures: str) -> str:
+    """Figures with a minus sign, not a hyphen."""
+    return figures.replace("-", "−")
+
+
+def coordinate(value: float) -> str:
+    """A time or a place, as short as it is: ``0.05``, ``2``, ``0.344``.
+
+    >>> coordinate(0.05), coordinate(2.0), coordinate(-0.34375)
+    ('0.05', '2', '−0.344')
+    """
+    return signed(f"{value:.3g}") if abs(value) < 1e3 or not math.isfinite(value) else number(value)
 
 
 def power_of_ten(power: int) -> str:
@@ -37,7 +51,7 @@ def whole(value: int) -> str:
     >>> whole(1200), whole(1234567)
     ('1200', '1\u202f234\u202f567')
     """
-    return f"{value:,}".replace(",", "\u202f") if abs(value) >= 10_000 else str(value)
+    return signed(f"{value:,}".replace(",", "\u202f") if abs(value) >= 10_000 else str(value))
 
 
 def times(ratio: float) -> str:

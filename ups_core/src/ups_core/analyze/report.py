@@ -18,10 +18,11 @@ import jinja2
 import numpy as np
 from markupsafe import Markup, escape
 
-from ups_core.analyze import figures, tables
+from ups_core.analyze import captions, figures, tables
 from ups_core.analyze.complete import markdown_table, place
-from ups_core.analyze.numbers import number, whole
-from ups_core.analyze.samples import draw
+from ups_core.analyze.fieldmap import extremes, largest
+from ups_core.analyze.numbers import number
+from ups_core.analyze.samples import Sample, draw, sample
 from ups_core.analyze.verdict import verdict
 
 
@@ -49,6 +50,12 @@ class Material:
     provenance: list[list[str]]
     codec: Mapping[str, Any] | None = None
     reference: str = ""
+
+    def samples(self, most: int) -> list[Sample]:
+        """The samples that are drawn, at most so many."""
+        count = min(most, len(self.evaluation["drawn"]))
+        fields, inputs = self.dataset["fields"], self.dataset["inputs"]
+        return [sample(self.fields, i, fields, inputs, count) for i in range(count)]
 
 
 def render(material: Material, samples: int) -> dict[str, str]:
@@ -103,8 +110,8 @@ def _context(m: Material, samples: int) -> dict[str, Any]:
             "spectra": figures.spectra("spectra", spectra, times, labels),
             "curve": figures.learning_curve(m.curve, m.model["validation"]),
         },
-        "samples": [_sample(m, i) for i in range(min(samples, len(m.evaluation["drawn"])))],
-        "captions": _captions(m),
+        "samples": [_sample(m, i, one) for i, one in enumerate(m.samples(samples))],
+        "captions": _captions(m, rows, times, labels),
         "drift": tables.drift_rows(m.metrics),
         "tables": tables.metric_tables(m.metrics, m.evaluation),
         "training": tables.training_facts(m.model, m.model_recipe, m.codec),
@@ -125,7 +132,7 @@ def _rows(text: str, split: str) -> list[dict[str, float | None]]:
     ]
 
 
-def _sample(m: Material, nth: int) -> dict[str, str]:
+def _sample(m: Material, nth: int, one: Sample) -> dict[str, str]:
     drawn = m.evaluation["drawn"][nth]
     error = "diverged" if drawn["error"] is None else f"error {number(drawn['error'])}"
     varying = {
@@ -134,57 +141,39 @@ def _sample(m: Material, nth: int) -> dict[str, str]:
         if any(d["parameters"][name] != value for d in m.evaluation["drawn"])
     }
     parameters = "".join(f", {name} = {number(value)}" for name, value in varying.items())
-    truth = m.fields["truth"][nth]
-    difference = np.abs(m.fields["prediction"][nth].astype(np.float64) - truth)
-    largest = float(difference.max()) if np.isfinite(difference).all() else None
-    span = float(truth.max() - truth.min())
-    relative = (
-        f" ({number(100 * largest / span, 2)} % of the range of the truth)"
-        if largest is not None and span
-        else ""
-    )
-    said = (
-        f"Largest error shown: {number(largest)}{relative}." if largest is not None else "Blank: not finite."
-    )
+    low, high = extremes(one.truth)
+    bound = largest(one.error)
+    share = f", {number(100 * bound / (high - low), 2)} % of the range of the truth" if high > low else ""
+    if not np.isfinite(one.error).all():
+        seen = "Blank: not finite."
+    else:
+        seen = f"The largest error drawn is {number(bound)}{f', at {one.where}' if one.where else ''}{share}."
     return {
         "title": f"{drawn['role'].capitalize()}: sample {drawn['sample']}{parameters}, {error}",
-        "figure": draw(m.fields, nth, f"sample-{nth}", m.dataset["fields"], m.dataset["inputs"]),
-        "caption": f"{said} The error has a colour scale of its own.",
+        "figure": draw(one),
+        "seen": seen,
+        "film": film_of(drawn) if one.t is not None else "",
     }
 
 
-def _captions(m: Material) -> dict[str, str]:
-    sets, main = m.evaluation["sets"], m.evaluation["split"]
-    steady, count = m.evaluation["steady"], whole(sets[main]["samples"])
-    peers = "Left is better; the axis is logarithmic. All figures are means over the same test samples."
-    dropped = sum(split["dropped"] for split in m.validated["splits"].values())
-    states = "No initial state of a test set is in train or val; "
+def film_of(drawn: Mapping[str, Any]) -> str:
+    """Where the film of a drawn sample lies beside the report."""
+    return f"films/sample-{drawn['sample']}.mp4"
+
+
+def _captions(
+    m: Material, rows: list[dict[str, float | None]], times: Mapping[int, float], labels: Mapping[str, str]
+) -> dict[str, Any]:
+    main, steady, plane = m.evaluation["split"], m.evaluation["steady"], m.dataset["space"] == "XY"
+    over_time, found = m.over_time[main], m.spectra[main]
+    first = labels.get(found["fields"][0], found["fields"][0])
     return {
-        "scoreboard": peers
-        + (" The solver runs on the same grid as the data that the surrogate sees." if not steady else ""),
-        "over_time": f"Mean over {count} samples. The band holds the middle 80 % of the samples of the "
-        "surrogate's rollout; where the mean lies above it, few samples make most of the error. "
-        "“One step” starts every frame from the true frame before it.",
-        "per_sample": f"Each sample of the split {main}, in order of the surrogate's error; "
-        "peers are drawn at the same place as the surrogate's dot for that sample.",
-        "samples": "Samples are chosen by their error: "
-        + ("x to the right, y up." if m.dataset["space"] == "XY" else "x to the right, t up.")
-        + " Truth and surrogate share one colour scale"
-        + (
-            "."
-            if m.dataset["space"] == "XY"
-            else "; below, profiles of the truth (wide, pale) and the surrogate (thin)."
-        ),
-        "spectra": f"Mean square by integer wavenumber (cycles per domain), averaged over {count} samples"
-        + ("; in two dimensions summed over rings." if m.dataset["space"] == "XY" else "."),
-        "drift": "The equation keeps the spatial mean of "
-        + ", ".join(f["label"] or f["name"] for f in m.dataset["fields"])
-        + ". The largest change of that mean over a rollout, in standard deviations of the initial state, "
-        "averaged over samples. What the data themselves show is the floor: it comes from rounding and from "
-        "points left out of the grid.",
-        "curve": "Relative error of the training batches and, on the validation split, of what the stage is "
-        "judged by; the dashed line marks the state that was kept, the best on validation. Values above the "
-        "axis are drawn on its upper edge.",
-        "splits": states
-        + (f"{dropped} states were dropped for that." if dropped else "none had to be dropped."),
+        "scoreboard": captions.scoreboard(steady),
+        "over_time": captions.over_time(over_time, len(rows)) if over_time else ("", ""),
+        "per_sample": captions.per_sample(rows, main),
+        "samples": captions.samples(plane, m.dataset["fields"], steady),
+        "spectra": captions.spectra(found, times, first, plane),
+        "drift": captions.drift(m.dataset["fields"]),
+        "curve": captions.curve(m.curve, m.model["validation"], m.model["steps"]),
+        "splits": captions.splits(m.validated),
     }

@@ -1,171 +1,206 @@
-"""The fields themselves: truth, prediction and error of a few samples, as maps and as profiles."""
+"""The fields themselves: truth, surrogate and error of a few samples, as maps and as profiles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ups_core.analyze.fieldmap import fieldmap
+from ups_core.analyze.fieldmap import axes, colourbar, extremes, fieldmap, largest, within
 from ups_core.analyze.figures import WIDTH
-from ups_core.analyze.numbers import number
+from ups_core.analyze.numbers import coordinate, number
 from ups_core.analyze.svg import Panel, Scale, figure, text
 
-GAP = 34.0
 #: Cells of all maps of a report together; keeps the file below some 2 MB.
 CELLS = 150_000
+#: Frames in a row of maps.
+ROW = 5
+#: Room for titles above, and for half a number on the right.
+TOP, EDGE = 22.0, 14.0
 
 
-def draw(
+@dataclass(frozen=True)
+class Sample:
+    """One sample that is drawn: arrays in physical units, and what to call them.
+
+    ``truth`` and ``prediction`` (F, X[, Y]) are of one field; ``x``, ``y``, ``t`` their nodes and times,
+    ``y`` None in one dimension, ``t`` None where steady (F = 1). ``given`` (X[, Y]) is the input of a
+    steady problem; ``cells`` how many cells its maps may have together.
+    """
+
+    name: str
+    label: str
+    truth: np.ndarray
+    prediction: np.ndarray
+    x: np.ndarray
+    y: np.ndarray | None
+    t: np.ndarray | None
+    given: np.ndarray | None
+    given_label: str
+    cells: int
+
+    @property
+    def error(self) -> np.ndarray:
+        return self.prediction.astype(np.float64) - self.truth
+
+    def panels(self, bound: float) -> list[tuple[np.ndarray, tuple[float, float], str]]:
+        """What is drawn beside each other, with limits and title: two of one scale, and one around zero."""
+        limits = extremes(self.truth)
+        return [
+            (self.truth, limits, f"{self.label}, truth"),
+            (self.prediction, limits, "surrogate"),
+            (self.error, (-bound, bound), "error"),
+        ]
+
+    @property
+    def where(self) -> str:
+        """Where the largest error is: ``t = 0.15, x = 0.38``; nothing where it is not finite or zero."""
+        error = np.abs(self.error)
+        if not np.isfinite(error).all() or not error.any():
+            return ""
+        at = np.unravel_index(int(error.argmax()), error.shape)
+        nodes = [("t", self.t, at[0]), ("x", self.x, at[1])]
+        nodes += [("y", self.y, at[2])] if self.y is not None else []
+        return ", ".join(f"{axis} = {coordinate(float(v[i]))}" for axis, v, i in nodes if v is not None)
+
+
+def named(field: Mapping[str, Any]) -> str:
+    """Name and unit of a field: ``velocity u [m/s]``, without a unit where it has none."""
+    label = field["label"] or field["name"]
+    return label if field["unit"] == "1" else f"{label} [{field['unit']}]"
+
+
+def sample(
     arrays: Mapping[str, np.ndarray],
     nth: int,
-    name: str,
     fields: list[dict[str, Any]],
     inputs: list[dict[str, Any]],
-) -> str:
-    """Sample ``nth`` of ``fields/*.npy``. Only the first field is drawn where there are several."""
-    truth, prediction = arrays["truth"][nth, :, 0], arrays["prediction"][nth, :, 0]  # (F, X[, Y])
-    label = fields[0]["label"] or fields[0]["name"]
-    cells = CELLS // (3 * len(arrays["truth"]))
-    if truth.ndim == 2:
-        return _space_time(arrays, truth, prediction, name, label, cells)
-    if "input" in arrays:
-        given = inputs[0]["label"] or inputs[0]["name"]
-        return _steady(arrays["input"][nth, 0], truth[0], prediction[0], name, given, label, cells)
-    return _frames(arrays["t"], truth, prediction, name, label, cells)
+    drawn: int,
+) -> Sample:
+    """Sample ``nth`` of ``fields/*.npy``, of which ``drawn`` share a report; of several fields the first."""
+    given = arrays["input"][nth, 0] if "input" in arrays else None
+    return Sample(
+        name=f"sample-{nth}", label=named(fields[0]),
+        truth=arrays["truth"][nth, :, 0], prediction=arrays["prediction"][nth, :, 0],
+        x=arrays["x"], y=arrays.get("y"), t=arrays.get("t"),
+        given=given, given_label=named(inputs[0]) if given is not None else "", cells=CELLS // drawn,
+    )  # fmt: skip
 
 
-def _limits(values: np.ndarray) -> tuple[float, float]:
-    return float(values.min()), float(values.max())
+def draw(one: Sample) -> str:
+    """Truth, surrogate and error beside each other; values share a scale, errors have one around zero."""
+    if one.y is None:
+        return _space_time(one) if one.t is not None else _curves(one)
+    return _frames(one) if one.t is not None else _steady(one)
 
 
-def _largest(error: np.ndarray) -> float:
-    finite = error[np.isfinite(error)]
-    return float(np.abs(finite).max()) if finite.size else 0.0
+def _said(one: Sample) -> str:
+    return f"{one.label}: largest absolute error {number(largest(one.error))}."
 
 
-def edge(nodes: np.ndarray, end: int) -> str:
-    """The first or last node of an axis, to a hundredth of the axis."""
-    span = float(nodes[-1] - nodes[0]) or 1.0
-    return f"{round(float(nodes[end]), max(0, 2 - int(np.floor(np.log10(abs(span)))))):g}"
-
-
-def _said(error: np.ndarray, label: str) -> str:
-    return f"{label}: largest absolute error {number(_largest(error))}."
-
-
-def _space_time(
-    arrays: Mapping[str, np.ndarray],
-    truth: np.ndarray,
-    prediction: np.ndarray,
-    name: str,
-    label: str,
-    cells: int,
-) -> str:
+def _space_time(one: Sample) -> str:
     """Maps over x (right) and t (up), and below them profiles at four times."""
-    error = prediction.astype(np.float64) - truth
-    x, t = arrays["x"], arrays["t"]
-    left, width, height = 40.0, (WIDTH - 40 - 2 * GAP) / 3, 170.0
-    limits, largest = _limits(truth), _largest(error)
-    parts = []
-    for i, (values, bounds, title) in enumerate(
-        (
-            (truth, limits, f"{label}, truth"),
-            (prediction, limits, "surrogate"),
-            (error, (-largest, largest), "error"),
-        )
-    ):
-        box = (left + i * (width + GAP), 22.0, width, height)
-        parts.append(fieldmap(values, box, bounds, signed=title == "error", title=title, cells=cells))
-        parts.append(text(box[0], 22 + height + 13, edge(x, 0), "tick"))
-        parts.append(text(box[0] + width / 2, 22 + height + 13, "x", "tick", "middle"))
-        parts.append(text(box[0] + width, 22 + height + 13, edge(x, -1), "tick", "end"))
-    parts.append(text(left - 6, 22 + height, edge(t, 0), "tick", "end"))
-    parts.append(text(left - 6, 22 + height / 2, "t", "tick", "end"))
-    parts.append(text(left - 6, 30, edge(t, -1), "tick", "end"))
-    parts.append(_profiles(x, t, truth, prediction, 22 + height + 66))
+    assert one.t is not None
+    bound = largest(one.error)
+    left, gap, height = 48.0, 22.0, 180.0
+    width = (WIDTH - EDGE - left - 2 * gap) / 3
+    limits, parts = extremes(one.truth), []
+    for i, (values, bounds, title) in enumerate(one.panels(bound)):
+        box = (left + i * (width + gap), TOP, width, height)
+        parts.append(fieldmap(values, box, bounds, signed=title == "error", cells=one.cells // 3))
+        parts.append(axes(box, one.x, one.t, ("x", "t"), numbers=i == 0))
+        parts.append(text(box[0], TOP - 7, title, "panel"))
+    bars = TOP + height + 34
+    parts.append(colourbar((left, bars, 2 * width + gap, 6), limits))
+    parts.append(colourbar((left + 2 * (width + gap), bars, width, 6), (-bound, bound), signed=True))
+    parts.append(_profiles(one, left, bars + 48))
     return figure(
-        name, "Truth, surrogate and error over space and time", _said(error, label), WIDTH, 396, parts
+        one.name, "Truth, surrogate and error over space and time", _said(one), WIDTH, bars + 200, parts
     )
 
 
-def _profiles(x: np.ndarray, t: np.ndarray, truth: np.ndarray, prediction: np.ndarray, top: float) -> str:
+def _profiles(one: Sample, left: float, top: float) -> str:
     """u(x) of truth and surrogate at the first predicted frame, the last, and two between."""
-    shown = np.unique(np.linspace(1, len(t) - 1, min(4, len(t) - 1)).round().astype(int))
-    finite = prediction[np.isfinite(prediction)]
-    # A prediction that blew up must not flatten the truth beside it to a line.
-    room = 0.5 * float(truth.max() - truth.min())
-    y = Scale.over(
-        [*_limits(truth), *np.clip(finite, truth.min() - room, truth.max() + room).tolist()], pad=0.06
-    )
-    left, gap = 40.0, 14.0
-    width = (WIDTH - left - gap * (len(shown) - 1)) / len(shown)
-    out = []
+    assert one.t is not None
+    shown = np.unique(np.linspace(1, len(one.t) - 1, min(4, len(one.t) - 1)).round().astype(int))
+    gap, out = 14.0, []
+    width = (WIDTH - EDGE - left - gap * (len(shown) - 1)) / len(shown)
     for i, frame in enumerate(shown):
-        panel = Panel(left + i * (width + gap), top, width, 110, Scale(float(x[0]), float(x[-1])), y)
-        panel.title = f"t = {t[frame]:.4g}"
-        line = [float(v) if np.isfinite(v) and y.low <= v <= y.high else None for v in prediction[frame]]
-        panel.line(x.tolist(), truth[frame].tolist(), "truth wide")
-        panel.line(x.tolist(), line, "surrogate")
-        out.append(panel.render() if i == 0 else panel.render_bare())
+        panel = _profile(one, int(frame), (left + i * (width + gap), top, width, 110))
+        panel.title = f"t = {coordinate(float(one.t[frame]))}"
+        out.append(panel.render(numbers=i == 0))
     return "".join(out)
 
 
-def _steady(
-    given: np.ndarray,
-    truth: np.ndarray,
-    prediction: np.ndarray,
-    name: str,
-    given_label: str,
-    label: str,
-    cells: int,
-) -> str:
-    """Input, truth, prediction and error over the plane: x to the right, y up."""
-    error = prediction.astype(np.float64) - truth
-    largest, limits = _largest(error), _limits(truth)
-    size = (WIDTH - 3 * 24) / 4
-    panels = (
-        (given, _limits(given), given_label),
-        (truth, limits, f"{label}, truth"),
-        (prediction, limits, "surrogate"),
-        (error, (-largest, largest), "error"),
-    )
-    parts = [
-        fieldmap(
-            values.T, (i * (size + 24), 22.0, size, size * given.shape[1] / given.shape[0]), bounds,
-            signed=title == "error", title=title, cells=cells,
-        )
-        for i, (values, bounds, title) in enumerate(panels)
-    ]  # fmt: skip
-    height = 22 + size * given.shape[1] / given.shape[0] + 44
-    return figure(name, "Input, truth, surrogate and error", _said(error, label), WIDTH, height, parts)
+def _profile(one: Sample, frame: int, box: tuple[float, float, float, float]) -> Panel:
+    y = Scale.over(within(one.truth, one.prediction), pad=0.06)
+    panel = Panel(*box, Scale(float(one.x[0]), float(one.x[-1])), y, "x")
+    line = [float(v) if np.isfinite(v) and y.low <= v <= y.high else None for v in one.prediction[frame]]
+    panel.line(one.x.tolist(), one.truth[frame].tolist(), "truth wide")
+    panel.line(one.x.tolist(), line, "surrogate")
+    return panel
 
 
-def _frames(
-    t: np.ndarray, truth: np.ndarray, prediction: np.ndarray, name: str, label: str, cells: int
-) -> str:
-    """Rows of truth, prediction and error at a few times; x to the right, y up."""
-    error = prediction.astype(np.float64) - truth
-    largest, limits = _largest(error), _limits(truth)
-    count, left, gap = len(t), 20.0, 12.0
-    size = (WIDTH - left - gap * (count - 1)) / count
-    tall = size * truth.shape[2] / truth.shape[1]
+def _curves(one: Sample) -> str:
+    """A steady problem in one dimension: the curves of truth and surrogate."""
+    panel = _profile(one, 0, (62, TOP, WIDTH - 62 - EDGE, 200))
+    panel.y_label = one.label
+    return figure(one.name, "Truth and surrogate", _said(one), WIDTH, TOP + 240, [panel.render()])
+
+
+def _steady(one: Sample) -> str:
+    """Input, truth, surrogate and error over the plane: x to the right, y up."""
+    assert one.given is not None
+    assert one.y is not None
+    bound, limits, given = largest(one.error), extremes(one.truth), extremes(one.given)
+    left, gap = 40.0, 18.0
+    size = (WIDTH - EDGE - left - 3 * gap) / 4
+    tall = size * len(one.y) / len(one.x)
+    panels = [
+        (one.given, given, one.given_label),
+        *((values[0], bounds, title) for values, bounds, title in one.panels(bound)),
+    ]
+    parts, at = [], [left + i * (size + gap) for i in range(4)]
+    for i, (values, bounds, title) in enumerate(panels):
+        box = (at[i], TOP, size, tall)
+        parts.append(fieldmap(values.T, box, bounds, signed=title == "error", cells=one.cells // 4))
+        parts.append(axes(box, one.x, one.y, ("x", "y"), numbers=i == 0))
+        parts.append(text(at[i], TOP - 7, title, "panel"))
+    bars = TOP + tall + 34
+    parts.append(colourbar((at[0], bars, size, 6), given))
+    parts.append(colourbar((at[1], bars, 2 * size + gap, 6), limits))
+    parts.append(colourbar((at[3], bars, size, 6), (-bound, bound), signed=True))
+    return figure(one.name, "Input, truth, surrogate and error", _said(one), WIDTH, bars + 24, parts)
+
+
+def _frames(one: Sample) -> str:
+    """Rows of truth, surrogate and error at a few times; x to the right, y up."""
+    assert one.t is not None
+    assert one.y is not None
+    shown = np.unique(np.linspace(0, len(one.t) - 1, min(ROW, len(one.t))).round().astype(int))
+    bound, limits = largest(one.error), extremes(one.truth)
+    left, right, gap = 58.0, 60.0, 8.0
+    size = (WIDTH - left - right - gap * (len(shown) - 1)) / len(shown)
+    tall = size * len(one.y) / len(one.x)
+    tops = [TOP + r * (tall + gap) for r in range(3)]
     parts = []
-    rows = (
-        (truth, limits, "truth"),
-        (prediction, limits, "surrogate"),
-        (error, (-largest, largest), "error"),
-    )
-    for r, (values, bounds, title) in enumerate(rows):
-        top = 22 + r * (tall + 58)
-        parts.append(text(left - 8, top + tall / 2, title, "label", "middle", turn=True))
-        for i in range(count):
-            when = f"t = {t[i]:.4g}" if r == 0 else ""
+    for top, (values, bounds, title) in zip(tops, one.panels(bound), strict=True):
+        words = title.rpartition(", ")[2]
+        parts.append(text(14, top + tall / 2, words, "panel", "middle", turn=True))
+        for i, frame in enumerate(shown):
             box = (left + i * (size + gap), top, size, tall)
-            parts.append(
-                fieldmap(values[i].T, box, bounds, signed=title == "error", title=when, cells=cells // count)
-            )
+            cells = one.cells // (3 * len(shown))
+            parts.append(fieldmap(values[frame].T, box, bounds, signed=words == "error", cells=cells))
+            if top == TOP:
+                parts.append(text(box[0], TOP - 7, f"t = {coordinate(float(one.t[frame]))}", "panel"))
+            if top == tops[-1]:
+                parts.append(axes(box, one.x, one.y, ("x", "y"), numbers=i == 0))
+    bars = WIDTH - right + 6
+    parts.append(text(WIDTH - 2, TOP + tall + gap / 2, one.label, "label", "middle", turn=True))
+    parts.append(colourbar((bars, TOP, 7, 2 * tall + gap), limits))
+    parts.append(colourbar((bars, tops[-1], 7, tall), (-bound, bound), signed=True))
     return figure(
-        name, f"{label}: truth, surrogate and error", _said(error, label), WIDTH, 22 + 3 * (tall + 58), parts
+        one.name, f"{one.label}: truth, surrogate and error", _said(one), WIDTH, tops[-1] + tall + 32, parts
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Literal
 
-from ups_core.analyze.numbers import number, power_of_ten
+from ups_core.analyze.numbers import number, power_of_ten, signed
 
 
 def px(value: float) -> str:
@@ -55,19 +55,21 @@ class Scale:
     def shows(self, value: float | None) -> bool:
         return value is not None and math.isfinite(value) and (value > 0 or not self.log)
 
-    def ticks(self) -> list[tuple[float, str]]:
-        """Round values inside the scale, with labels."""
-        return self._decades() if self.log else self._round()
+    def ticks(self, about: float = 4.5) -> list[tuple[float, str]]:
+        """Round values inside the scale, with labels; ``about`` as many, if linear."""
+        return self._decades() if self.log else self._round(about)
 
-    def _round(self) -> list[tuple[float, str]]:
-        rough = (self.high - self.low) / 4.5
+    def _round(self, about: float = 4.5) -> list[tuple[float, str]]:
+        rough = (self.high - self.low) / about
         magnitude = 10.0 ** math.floor(math.log10(rough))
         step = next(magnitude * m for m in (1, 2, 2.5, 5, 10) if magnitude * m >= rough)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        if first >= last:
+            return self._round(1.5 * about)  # one number alone says nothing of a scale
         decimals = max(0, -math.floor(math.log10(step) + 1e-9) + (1 if step / magnitude == 2.5 else 0))
         small = max(abs(self.low), abs(self.high)) < 1e-3 or step >= 1e5
         values = [i * step for i in range(first, last + 1)]
-        return [(v, number(v, 2) if small else f"{v:.{decimals}f}".replace("-0.0", "0.0")) for v in values]
+        return [(v, number(v, 2) if small else signed(f"{v + 0.0:.{decimals}f}")) for v in values]
 
     def _decades(self) -> list[tuple[float, str]]:
         first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
@@ -75,9 +77,9 @@ class Scale:
         powers = [(10.0**p, power_of_ten(p)) for p in range(first, last + 1) if p % every == 0]
         if len(powers) >= 3:
             return powers
-        between = [m * 10.0**p for p in range(first - 1, last + 1) for m in (2, 5)]
-        found = [(v, number(v, 1)) for v in between if self.low <= v <= self.high]
-        together = sorted([*powers, *found])
+        found = [(v, number(v, 1)) for p in range(first - 1, last + 1) for v in (2 * 10.0**p, 5 * 10.0**p)]
+        plain = [(v, number(v, 1) if 1e-3 <= v < 1e4 else label) for v, label in powers]
+        together = sorted([*plain, *((v, label) for v, label in found if self.low <= v <= self.high)])
         # Within less than a factor of two or so a logarithmic axis is nearly a linear one.
         return together if len(together) >= 2 else self._round()
 

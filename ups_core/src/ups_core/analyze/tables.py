@@ -91,7 +91,7 @@ def _fields(metrics: Mapping[str, float], prefix: str) -> list[str]:
 def drift_rows(metrics: Mapping[str, float]) -> list[list[str]]:
     """Who moves the conserved means how far; nothing where the family conserves none."""
     who = (
-        ("data", "truth"),
+        ("data", "truth.rollout"),
         ("surrogate", "rollout"),
         ("tuned FNO", "fno.rollout"),
         ("solver", "solver.rollout"),

@@ -50,7 +50,7 @@ def verdict(
     if fno in metrics or f"{fno.removesuffix('.nrmse')}.diverged" in metrics:
         scores.append(("tuned FNO", "fno", metrics.get(fno)))
     if solver in metrics or solver.replace("rel_l2", "diverged").replace("nrmse", "diverged") in metrics:
-        scores.append(("coarse solver", "solver", metrics.get(solver)))
+        scores.append(("solver", "solver", metrics.get(solver)))
     if trivial in metrics:
         scores.append((baseline.removeprefix("the "), "persistence", metrics[trivial]))
     if own is None:

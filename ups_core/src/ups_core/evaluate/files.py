@@ -15,8 +15,9 @@ from ups_core.evaluate.split import Split, Window
 
 #: Samples whose fields are kept for the figures: as many as ``analysis.samples`` may ask for.
 SAMPLES = 12
-#: Frames kept of each: all that a space-time figure can show in one dimension, a row of maps in two.
-FRAMES = {1: 65, 2: 5}
+#: Frames kept of each for a film: at most 65 and, where fields are large, so few that all of them together
+#: stay near 32 MB, but never fewer than a row of maps shows.
+FRAMES, FEWEST_FRAMES, VALUES = 65, 5, 1 << 22
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -43,6 +44,16 @@ def _cell(value: Any) -> str:
     return repr(value.item()) if value is not None and np.isfinite(value) else ""
 
 
+def kept_frames(covered: int, values: int) -> np.ndarray:
+    """Which of ``covered`` frames are kept, evenly spread, first and last among them; ``values`` a frame.
+
+    >>> len(kept_frames(41, 12 * 128)), len(kept_frames(101, 12 * 64**2)), kept_frames(101, 12 * 1024**2)
+    (41, 65, array([  0,  25,  50,  75, 100]))
+    """
+    count = min(covered, FRAMES, max(FEWEST_FRAMES, VALUES // values))
+    return np.unique(np.linspace(0, covered - 1, count).round().astype(int))
+
+
 def write_fields(
     folder: Path, split: Split, judgement: Judgement, frames: Window | None
 ) -> list[dict[str, Any]]:
@@ -56,8 +67,7 @@ def write_fields(
     arrays = {axis.lower(): split.coordinates[axis] for axis in "XY" if axis in split.coordinates}
     truths, predictions = [], []
     if frames is not None:
-        covered = frames.steps + 1
-        kept = np.unique(np.linspace(0, covered - 1, min(covered, FRAMES[split.space])).round().astype(int))
+        kept = kept_frames(frames.steps + 1, len(chosen) * int(np.prod(split.u.shape[2:])))
         arrays["t"] = split.coordinates["T"][frames.covered][kept]
     for i, _ in chosen:
         sample = slice(i, i + 1)

@@ -30,7 +30,7 @@ STEPS: dict[str, StepKind] = {
     "train": StepKind(2, "torch"),
     "encode": StepKind(1, "torch"),
     "evaluate": StepKind(4, "torch"),
-    "analyze": StepKind(1, "data"),
+    "analyze": StepKind(2, "data"),
     "publish": StepKind(0, "data"),
     "reclaim": StepKind(0, "data"),
 }

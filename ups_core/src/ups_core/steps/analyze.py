@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ups_core.analyze.report import Material, render
+from ups_core.analyze.films import film
+from ups_core.analyze.report import Material, film_of, render
 from ups_core.data.families import family as family_named
 from ups_core.steps.context import StepContext
 
 
 def run(ctx: StepContext) -> dict[str, Any]:
-    """Publishes ``report.html`` and ``report.md``, with places left for what belongs to a run."""
+    """Publishes ``report.html`` and ``report.md``, with places left for what belongs to a run, and films."""
     evaluation, model, splits = (ctx.inputs[role] for role in ("evaluation", "model", "splits"))
     dataset = ctx.inputs["data"].json("dataset.json")
     fields = [name for name in evaluation.manifest.files if name.startswith("fields/")]
@@ -36,7 +37,12 @@ def run(ctx: StepContext) -> dict[str, Any]:
         codec=model.json("codec.json") if "codec.json" in model.manifest.files else None,
         reference=family_named(dataset["family"]).reference,
     )
-    files = render(material, ctx.recipe["analysis"]["samples"])
-    for name, content in files.items():
+    count = ctx.recipe["analysis"]["samples"]
+    for name, content in render(material, count).items():
         (ctx.out / name).write_text(content, encoding="utf-8")
-    return {"bytes": {name: len(content.encode()) for name, content in files.items()}}
+    if not material.evaluation["steady"]:
+        (ctx.out / "films").mkdir()
+        for one, drawn in zip(material.samples(count), material.evaluation["drawn"], strict=False):
+            film(ctx.out / film_of(drawn), one)
+    made = sorted(path for path in ctx.out.rglob("*") if path.is_file())
+    return {"bytes": {str(path.relative_to(ctx.out)): path.stat().st_size for path in made}}

@@ -13,7 +13,9 @@ from typing import Any
 from ups_core.cores import available_cores
 
 #: Libraries whose version can change the bytes of a result.
-LIBRARIES = ("ups-core", "numpy", "scipy", "torch", "h5py", "zarr", "safetensors", "matplotlib")
+LIBRARIES = (
+    "ups-core", "numpy", "scipy", "torch", "h5py", "zarr", "safetensors", "matplotlib", "imageio-ffmpeg",
+)  # fmt: skip
 
 
 class Clock:

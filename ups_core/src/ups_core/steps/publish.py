@@ -94,6 +94,9 @@ def _publish_run(ctx: StepContext) -> tuple[dict[str, Any], list[str]]:
         ctx.store.put(ctx.record.path(f"report/{report}"), text)
         if report == "report.html" and "reportFile" in ctx.options:
             Path(ctx.options["reportFile"]).write_bytes(text)  # where Argo takes it from, to show it
+    for name in analysis.manifest.files:
+        if name.startswith("films/"):  # the report names them beside itself
+            ctx.store.put(ctx.record.path(f"report/{name}"), analysis.read(name))
     published = {
         "metrics": metrics,
         "artifacts": _artifacts(steps),
