@@ -51,8 +51,10 @@ class Soap:
         self.group["step"] = steps
 
     def _lay_out(self) -> None:
-        """Bases row by row. Decompositions leave them column by column, a checkpoint does not, and products of
-        equal numbers in another layout differ in the last bit."""
+        """Bases row by row, as a checkpoint has them; decompositions leave them column by column.
+
+        Products of equal numbers in another layout differ in the last bit.
+        """
         for p in self.named.values():
             moments = self.soap.state[p]
             moments["Q"] = [basis.contiguous() if len(basis) else basis for basis in moments["Q"]]
