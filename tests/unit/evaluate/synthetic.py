@@ -118,6 +118,15 @@ def _describe(
         },
     }
     (folder / "dataset.json").write_text(json.dumps(described))
+    seen = {"fields": ("u", described["fields"]), "inputs": ("a", described["inputs"])}
+    statistics = {
+        kind: {
+            f["name"]: {"mean": 0.0, "std": float(np.load(folder / "train" / f"{key}.npy").std())}
+            for f in named
+        }
+        for kind, (key, named) in seen.items()
+    }
+    (folder / "normaliser.json").write_text(json.dumps(statistics))
     return folder
 
 
@@ -156,5 +165,5 @@ class Medium:
 def use_model(monkeypatch: pytest.MonkeyPatch, model: Any) -> None:
     """Let ``Surrogate.load`` give ``model``, whatever lies in the folder; needs no torch."""
     module = ModuleType("ups_core.surrogate")
-    module.Surrogate = SimpleNamespace(load=lambda folder: model)  # type: ignore[attr-defined]
+    module.Surrogate = SimpleNamespace(load=lambda folder, extrapolate: model)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "ups_core.surrogate", module)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 #: Values that one batch of a rollout may hold; larger ones are cut along the samples.
 BATCH_VALUES = 1 << 20
+
+
+@torch.inference_mode()
+def frames(model: nn.Module, u: Tensor, parameters: Tensor) -> Iterator[Tensor]:
+    """The frames after u (B, C, X[, Y]), one after another without end; normalised values."""
+    while True:
+        u = model(u, parameters)  # (B, C, X[, Y])
+        yield u
 
 
 @torch.inference_mode()
@@ -18,8 +28,7 @@ def rollout(model: nn.Module, u: Tensor, parameters: Tensor, steps: int) -> Tens
     out = torch.empty(len(u), steps, *u.shape[1:], dtype=u.dtype)
     size = max(1, BATCH_VALUES // u[0].numel())
     for start in range(0, len(u), size):
-        state, p = u[start : start + size], parameters[start : start + size]
-        for t in range(steps):
-            state = model(state, p)  # (B, C, X[, Y])
-            out[start : start + size, t] = state
+        batch = slice(start, start + size)
+        for t, frame in zip(range(steps), frames(model, u[batch], parameters[batch]), strict=False):
+            out[batch, t] = frame
     return out

@@ -27,10 +27,10 @@ STEPS: dict[str, StepKind] = {
     "convert": StepKind(1, "data"),
     "validate": StepKind(1, "data"),
     "cache": StepKind(1, "data"),
-    "train": StepKind(2, "torch"),
+    "train": StepKind(3, "torch"),
     "encode": StepKind(1, "torch"),
     "evaluate": StepKind(3, "torch"),
-    "analyze": StepKind(1, "data"),
+    "analyze": StepKind(2, "data"),
     "publish": StepKind(0, "data"),
     "reclaim": StepKind(0, "data"),
 }
