@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from ups_core.analyze import card
 from ups_core.analyze.report import Material, render
 from ups_core.data.families import family as family_named
 from ups_core.steps.context import StepContext
 
 
 def run(ctx: StepContext) -> dict[str, Any]:
-    """Publishes ``report.html`` and ``report.md``, with places left for what belongs to a run."""
+    """Publishes ``MODEL_CARD.md``, and ``report.html`` and ``report.md`` with places left for a run."""
     evaluation, model, splits = (ctx.inputs[role] for role in ("evaluation", "model", "splits"))
     dataset = ctx.inputs["data"].json("dataset.json")
     fields = [name for name in evaluation.manifest.files if name.startswith("fields/")]
@@ -36,7 +37,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
         codec=model.json("codec.json") if "codec.json" in model.manifest.files else None,
         reference=family_named(dataset["family"]).reference,
     )
-    files = render(material, ctx.recipe["analysis"]["samples"])
+    files = render(material, ctx.recipe["analysis"]["samples"]) | {"MODEL_CARD.md": card.render(material)}
     for name, content in files.items():
         (ctx.out / name).write_text(content, encoding="utf-8")
     return {"bytes": {name: len(content.encode()) for name, content in files.items()}}
