@@ -6,7 +6,7 @@ losses, one each; from time to time it asks for the figure on the validation spl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from ups_core.api.stages import OperatorConfig
 from ups_core.evaluate.metrics import mean_defined, nrmse, rel_l2
 from ups_core.models.problem import Problem
 from ups_core.models.rollout import BATCH_VALUES, rollout
-from ups_core.train.augment import apply, augmentation, group, undo
+from ups_core.train.augment import Element, apply, augmentation, group, undo
 from ups_core.train.data import Split
 from ups_core.train.losses import relative_h1, relative_l2
 from ups_core.train.normaliser import Normaliser
@@ -189,11 +189,16 @@ def solve(model: nn.Module, a: Tensor, parameters: Tensor, problem: Problem, *, 
     """
     elements = group(problem) if average else [()]
     size = max(1, BATCH_VALUES // a[0].numel())
-    parts = []
-    for part, p in zip(a.split(size), parameters.split(size), strict=True):
-        images = [undo(e, model(apply(e, part, problem), p), problem) for e in elements]
-        parts.append(torch.stack(images).mean(0))  # (B, C', X[, Y])
-    return torch.cat(parts)
+    parts = zip(a.split(size), parameters.split(size), strict=True)
+    return torch.cat([averaged(model, part, p, problem, elements) for part, p in parts])
+
+
+def averaged(
+    model: nn.Module, a: Tensor, parameters: Tensor, problem: Problem, elements: Sequence[Element]
+) -> Tensor:
+    """The mean of the solutions (B, C', X[, Y]) for all images of a (B, C, X[, Y]) under ``elements``."""
+    images = [undo(e, model(apply(e, a, problem), parameters), problem) for e in elements]
+    return torch.stack(images).mean(0)
 
 
 def mean_free_noise(u: Tensor, largest: float, generator: torch.Generator) -> Tensor:
