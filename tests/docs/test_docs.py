@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -37,9 +38,16 @@ def test_links_lead_somewhere(page: Path):
             assert (page.parent / target).exists(), target
 
 
-def test_every_command_of_the_quickstart_works(tmp_path: Path):
-    commands = [line for block in blocks(ROOT / "docs/quickstart.md", "sh") for line in block.splitlines()]
-    assert len(commands) > 10
+def test_what_quickstart_and_how_to_say_works(tmp_path: Path):
+    """Every command and every piece of Python, in order; the second page goes on where the first one ends."""
+    pages = [(ROOT / "docs" / name).read_text() for name in ("quickstart.md", "how-to.md")]
+    pieces = re.findall(r"^```(sh|python)\n(.*?)^```", "".join(pages), re.DOTALL | re.MULTILINE)
+    commands = [
+        command
+        for language, piece in pieces
+        for command in (piece.splitlines() if language == "sh" else [f"python - <<'END'\n{piece}END"])
+    ]
+    assert len(commands) > 15
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("UPS_", "AWS_"))},
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -50,6 +58,15 @@ def test_every_command_of_the_quickstart_works(tmp_path: Path):
             ["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    card = tmp_path / "burgers-model" / "MODEL_CARD.md"
+    assert card.read_text() == (tmp_path / "burgers.onnx.MODEL_CARD.md").read_text()
+    (said,) = blocks(card, "python")
+    np.save(tmp_path / "burgers-model" / "u0.npy", np.load(tmp_path / "u0.npz")["u"])
+    used = ["-c", said.replace('"FOLDER"', '"."') + "print(u.shape)"]
+    done = subprocess.run(
+        [sys.executable, *used], cwd=card.parent, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "(2, 10, 1, 128)\n", done.stderr
 
 
 def test_every_make_target_that_is_named_exists():

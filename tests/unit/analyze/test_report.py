@@ -16,6 +16,9 @@ from synthetic import Medium, Wave, advection, context, darcy, use_model
 from ups_core.analyze import samples
 from ups_core.analyze.complete import complete
 from ups_core.analyze.numbers import number
+from ups_core.data.families import family
+from ups_core.models.domain import Domain
+from ups_core.models.problem import Problem
 from ups_core.steps import analyze, evaluate
 
 #: Elements that the report may consist of; the policy allows no script, image, frame, font or form.
@@ -84,9 +87,12 @@ def report(
     trained, splits = work / "model", work / "splits"
     trained.mkdir(exist_ok=True)
     splits.mkdir(exist_ok=True)
+    problem = Problem.read(data, family(dataset["family"]))
     (trained / "model.json").write_text(
         json.dumps(
-            {"stage": "operator", "config": {"name": "conv", "width": 32}, "parameters": 20833, "steps": 100,
+            {"problem": problem.to_dict(),
+             "domain": Domain.read(data, problem, "2" * 64, at_rest=False).to_dict(),
+             "stage": "operator", "config": {"name": "conv", "width": 32}, "parameters": 20833, "steps": 100,
              "validation": {"metric": "val.rollout.nrmse", "value": 0.02, "step": 90}}
         )
     )  # fmt: skip

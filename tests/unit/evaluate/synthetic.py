@@ -190,6 +190,9 @@ class Medium:
 def use_model(monkeypatch: pytest.MonkeyPatch, model: Any, fno: Any = None) -> None:
     """Let ``Surrogate.load`` give ``model``, and ``fno`` from a folder of that name."""
     module = ModuleType("ups_core.surrogate")
-    load = lambda folder: fno if folder.name == "fno" else model  # noqa: E731
+
+    def load(folder: Path, extrapolate: bool = False) -> Any:
+        return fno if folder.name == "fno" else model
+
     module.Surrogate = SimpleNamespace(load=load)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "ups_core.surrogate", module)

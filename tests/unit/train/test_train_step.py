@@ -36,6 +36,13 @@ def test_object_holds_what_a_reader_needs(context, line_cache):
     facts = json.loads((ctx.out / "model.json").read_text())
     assert sorted(contents(ctx.out)) == ["curve.jsonl", "model.json", "model.safetensors"]
     assert facts["shapes"]["network.lift.weight"] == [4, 1, 5]
+    assert facts["domain"]["data"] == ctx.inputs["data"].digest
+    u = np.load(line_cache / "train/u.npy")
+    seen = u - u.mean(-1, keepdims=True)  # the network does not see the mean: it moves along
+    (channel,) = facts["domain"]["channels"]
+    assert (channel["low"], channel["high"]) == (float(seen.min()), float(seen.max()))
+    assert facts["domain"]["parameters"][0]["low"] == facts["domain"]["parameters"][0]["high"] == 0.01
+    assert facts["domain"]["samples"] == {"train": 12, "val": 4}
     assert facts["units"] == {"u": "1"} or facts["units"] == {"u": "m/s"}
     assert facts["validation"]["metric"] == "val.rollout.nrmse"
     assert result["metrics"]["train.val.rollout.nrmse"] == facts["validation"]["value"]
@@ -117,6 +124,10 @@ def test_finer_periodic_grid_is_interpolated_through_the_nodes(trained):
         (lambda s: s.rollout(np.zeros((2, 3, 16)), 1), DataInvalid, "layout"),
         (lambda s: s.rollout(np.full((2, 1, 16), np.nan), 1), DataInvalid, "not finite"),
         (lambda s: s.rollout(np.zeros((2, 1, 16)), 1, {"Nu": 0.5}), DataInvalid, "one value of Nu"),
+        (lambda s: s.rollout(np.zeros((2, 1, 16)), 1, {"nu": 0.01}), DataInvalid, "no parameter nu"),
+        (lambda s: s.rollout(np.zeros((2, 1, 16)), 1, {"Nu": [0.01]}), DataInvalid, "Nu of another layout"),
+        (lambda s: s.rollout(np.zeros((2, 1, 16)), 1, np.zeros((2, 2))), DataInvalid, "of another layout"),
+        (lambda s: s.rollout(np.zeros((0, 1, 16)), 1), DataInvalid, "layout"),
         (lambda s: s.solve(np.zeros((2, 1, 16))), InvalidSpec, "transient"),
     ],
 )
@@ -167,6 +178,9 @@ def test_varying_parameters_are_needed(context, line_cache):
         surrogate.rollout(u0, 1)
     low, high = (surrogate.rollout(u0, 1, np.full((2, 1), nu)) for nu in (0.01, 0.1))
     assert not np.array_equal(low, high)
+    with pytest.raises(DataInvalid, match=r"Nu is outside(.|\n)*found: +Nu = 0.2(.|\n)*--extrapolate"):
+        surrogate.rollout(u0, 1, {"Nu": 0.2})
+    assert np.isfinite(Surrogate.load(ctx.out, extrapolate=True).rollout(u0, 1, {"Nu": 0.2})).all()
 
 
 def test_steady(context, square_cache):

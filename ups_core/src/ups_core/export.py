@@ -3,47 +3,62 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
+import json
+import logging
 import sys
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from ups_core.errors import UpsError
+from ups_core.errors import InvalidSpec, UpsError
 from ups_core.models.codec import Codec
 from ups_core.output import check_file, check_folder, whole_file, writing
 from ups_core.store import open_uri
 from ups_core.surrogate import Surrogate
+from ups_core.train.augment import group
+from ups_core.train.tasks import averaged
+
+Format = Literal["safetensors", "torch-export", "onnx"]
+
+#: The packages that make ONNX files, of the extra ``onnx``.
+ONNX = ("onnx", "onnxscript")
+#: Architectures that have no form in ONNX: it knows no factorisation of matrices.
+NOT_IN_ONNX = ("homogenised",)
+#: The model card in the object of ``analyze``, and beside what is exported.
+CARD = "MODEL_CARD.md"
 
 
 class Program(nn.Module):
     """One application of a surrogate in physical units, as a plain module.
 
-    Transient: the state (B, C, X[, Y]) to the next. Steady: input to solution, without averaging over
-    symmetries. Where physical parameters varied in training, the second argument gives them, (B, P),
-    in the order of ``problem.varying`` and in their own units.
+    Transient: the state (B, C, X[, Y]) to the next. Steady: input to solution, averaged over symmetries
+    where the surrogate is. Where physical parameters varied in training, the second argument gives them,
+    (B, P), in the order of ``problem.varying`` and in their own units. It refuses nothing.
     """
 
     def __init__(self, surrogate: Surrogate) -> None:
         super().__init__()
         model = surrogate.operator
-        self.network, self.normaliser = model.network, model.normaliser
-        self.varying = len(model.problem.varying)
-        self.steady = model.problem.steady
+        self.network, self.normaliser, self.problem = model.network, model.normaliser, model.problem
         self.codec = surrogate.codec.network if surrogate.codec else None
         self.outer = surrogate.codec.normaliser if surrogate.codec else None
+        self.elements = group(model.problem) if model.facts.get("testTimeAugmentation") else [()]
 
     def forward(self, u: Tensor, parameters: Tensor | None = None) -> Tensor:
-        p = self._scaled(u, parameters)  # (B, P)
+        p, scale = self._scaled(u, parameters), self.normaliser.fields  # (B, P)
+        if self.problem.steady:
+            a = self.normaliser.inputs.apply(u)
+            return scale.invert(averaged(self.network, a, p, self.problem, self.elements))  # (B, C', X[, Y])
         if self.codec is None or self.outer is None:
-            given = self.normaliser.inputs if self.steady else self.normaliser.fields
-            return self.normaliser.fields.invert(self.network(given.apply(u), p))  # (B, C, X[, Y])
+            return scale.invert(self.network(scale.apply(u), p))  # (B, C, X[, Y])
         assert isinstance(self.codec, Codec)
-        z = self.normaliser.fields.apply(self.codec.encode(self.outer.fields.apply(u)))  # (B, Z, X'[, Y'])
-        z = self.normaliser.fields.invert(self.network(z, p))  # (B, Z, X'[, Y'])
+        z = scale.apply(self.codec.encode(self.outer.fields.apply(u)))  # (B, Z, X'[, Y'])
+        z = scale.invert(self.network(z, p))  # (B, Z, X'[, Y'])
         return self.outer.fields.invert(self.codec.decode(z))  # (B, C, X[, Y])
 
     def _scaled(self, u: Tensor, parameters: Tensor | None) -> Tensor:
@@ -54,51 +69,111 @@ class Program(nn.Module):
         return self.normaliser.parameters.apply(values)
 
 
-def export(surrogate: Surrogate, to: Path) -> None:
-    """Write a program of ``torch.export`` (.pt2) with a free batch size."""
-    program = Program(surrogate).cpu().eval().requires_grad_(False)
-    problem = surrogate.problem
-    channels = len(problem.inputs if problem.steady else problem.fields)
-    example = [torch.ones(2, channels, *problem.shape)]
+def program(surrogate: Surrogate) -> torch.export.ExportedProgram:
+    """:class:`Program`, traced with a free batch size."""
+    module, problem = Program(surrogate).cpu().eval().requires_grad_(False), surrogate.problem
+    example = [torch.ones(2, len(problem.inputs), *problem.shape)]
+    if problem.varying:
+        example.append(torch.ones(2, len(problem.varying)))
+    module(*example)  # what networks remember of their grid must be numbers, not the tracer's placeholders
     batch = torch.export.Dim("batch", min=1)
-    if program.varying:
-        example.append(torch.ones(2, program.varying))
-    exported = torch.export.export(
-        program, tuple(example), dynamic_shapes=tuple({0: batch} for _ in example), strict=False
-    )
-    program_bytes = io.BytesIO()
-    torch.export.save(exported, program_bytes)
+    dynamic = tuple({0: batch} for _ in example)
+    return torch.export.export(module, tuple(example), dynamic_shapes=dynamic, strict=False)
+
+
+def export(surrogate: Surrogate, to: Path, format_: Format = "torch-export") -> None:
+    """Write a program that maps states to states, or inputs to solutions, with a free batch size.
+
+    ``torch-export``: a file for ``torch.export.load`` (.pt2). ``onnx``: inputs ``u`` (steady: ``a``) and,
+    where some varied, ``parameters``; output ``next`` (steady: ``solution``). Both carry ``model.json``.
+    InvalidSpec where packages are missing or ONNX cannot express the architecture.
+    """
+    facts = json.dumps(surrogate.operator.facts, sort_keys=True)
+    if format_ == "onnx":
+        _check_onnx(surrogate)
+    traced, content = program(surrogate), io.BytesIO()
+    if format_ == "onnx":
+        model = _onnx(traced, surrogate)
+        model.model.metadata_props["model.json"] = facts
+        model.save(content)
+    else:
+        torch.export.save(traced, content, extra_files={"model.json": facts})
     with whole_file(to, "--to") as part:
-        part.write_bytes(program_bytes.getbuffer())
+        part.write_bytes(content.getbuffer())
+
+
+def _onnx(traced: torch.export.ExportedProgram, surrogate: Surrogate) -> Any:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it names every package that it could also use
+    steady, varying = surrogate.problem.steady, surrogate.problem.varying
+    return torch.onnx.export(
+        traced,
+        dynamo=True,
+        verbose=False,
+        input_names=["a" if steady else "u", *(["parameters"] if varying else [])],
+        output_names=["solution" if steady else "next"],
+    )
+
+
+def _check_onnx(surrogate: Surrogate) -> None:
+    missing = [name for name in ONNX if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InvalidSpec(
+            "the format onnx needs packages that are not installed",
+            where="--format onnx",
+            found=f"no {', no '.join(missing)}",
+            expected=", ".join(ONNX),
+            fix=f"pip install {' '.join(missing)}",
+        )
+    architecture = surrogate.operator.facts["config"]["name"]
+    if architecture in NOT_IN_ONNX:
+        raise InvalidSpec(
+            "ONNX has no operators for this architecture",
+            where="--format onnx",
+            found=architecture,
+            expected=f"any but {', '.join(NOT_IN_ONNX)}",
+            fix="--format torch-export, or train with another architecture",
+        )
+
+
+def write(model: str, to: Path, format_: Format, analysis: str | None = None) -> list[Path]:
+    """Export the published model at ``model`` (``STORE/objects/train/<key>``); returns what was written.
+
+    ``analysis`` is the address of the object of ``analyze``, whose model card is written beside.
+    """
+    if format_ == "safetensors":
+        check_folder(to, "--to")
+        card = to / CARD
+        published = open_uri(model)
+        with tempfile.TemporaryDirectory() as work, writing(to, "--to"):
+            folder = published.folder(Path(work))
+            to.mkdir(parents=True, exist_ok=True)
+            for name in published.manifest.files:
+                (to / name).write_bytes((folder / name).read_bytes())
+    else:
+        check_file(to, "--to")
+        card = to.with_name(f"{to.name}.{CARD}")
+        export(Surrogate.load(model), to, format_)
+    if analysis is None:
+        return [to]
+    with whole_file(card, "--to") as part:
+        part.write_bytes(open_uri(analysis).read(CARD))
+    return [to, card]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="ups export")
     parser.add_argument("model")
     parser.add_argument("to", type=Path)
-    parser.add_argument("--format", choices=["safetensors", "torch-export"], required=True)
+    parser.add_argument("--format", choices=get_args(Format), required=True)
+    parser.add_argument("--analysis")
     args = parser.parse_args()
     try:
-        write(args.model, args.to, args.format)
+        written = write(args.model, args.to, args.format, args.analysis)
     except UpsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
-    print(f"wrote {args.to}", file=sys.stderr)  # noqa: T201
-
-
-def write(model: str, to: Path, format_: Literal["safetensors", "torch-export"]) -> None:
-    """Export the published model at ``model`` (``STORE/objects/train/<key>``)."""
-    if format_ == "torch-export":
-        check_file(to, "--to")
-        export(Surrogate.load(model), to)
-        return
-    check_folder(to, "--to")
-    published = open_uri(model)
-    with tempfile.TemporaryDirectory() as work, writing(to, "--to"):
-        folder = published.folder(Path(work))
-        to.mkdir(parents=True, exist_ok=True)
-        for name in published.manifest.files:
-            (to / name).write_bytes((folder / name).read_bytes())
+    for path in written:
+        print(f"wrote {path}", file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -87,6 +87,13 @@ def model_uri(store: Store, resource: dict[str, Any]) -> str:
     return store.url(found[-1])
 
 
+def analysis_uri(store: Store, resource: dict[str, Any]) -> str | None:
+    """Where the run's analysis, which has the model's card, lies in this store; None before there is one."""
+    made = resource.get("status", {}).get("artifacts", [])
+    found = [item["uri"].rpartition("objects/")[2] for item in made if item["name"] == "analyze"]
+    return store.url(f"objects/{found[0]}") if found else None
+
+
 def reached(store: Store) -> set[str]:
     """Objects that a kept run, or one that is not finished, leads to: what ``gc`` must leave."""
     found: set[str] = set()

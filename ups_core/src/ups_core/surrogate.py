@@ -3,12 +3,16 @@
 >>> surrogate = Surrogate.load("file:///data/ups-store/objects/train/3f2a...")    # doctest: +SKIP
 >>> surrogate.rollout(u0, steps=40).shape                                         # doctest: +SKIP
 (32, 40, 1, 128)
+
+It refuses what it was not trained for (:mod:`ups_core.models.limits` has the rules): a network would give
+an answer to that, too.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,16 +20,17 @@ from typing import Any, Self
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ups_core.errors import DataInvalid, InvalidSpec
+from ups_core.models import limits
 from ups_core.models.advance import Solve
-from ups_core.models.codec import Codec
-from ups_core.models.device import device_of
+from ups_core.models.domain import Domain
+from ups_core.models.grid import refine, refinement, restrict
 from ups_core.models.problem import Problem, shape_text
-from ups_core.models.rollout import rollout
+from ups_core.models.rollout import BATCH_VALUES, frames
 from ups_core.store import open_uri
 from ups_core.train import published
+from ups_core.train.coding import decode, encode
 from ups_core.train.published import Model
 from ups_core.train.tasks import solve
 
@@ -36,76 +41,108 @@ class Surrogate:
 
     operator: Model
     codec: Model | None = None
+    #: Whether parameters and values far outside the range of training are answered, not refused.
+    extrapolate: bool = False
 
     @classmethod
-    def load(cls, source: str | Path) -> Self:
+    def load(cls, source: str | Path, *, extrapolate: bool = False) -> Self:
         """From a folder, or from ``STORE/objects/train/<key>`` in a store (``file://``, ``s3://``).
 
         NotFound where nothing is there, DataInvalid where weights and description do not fit.
         """
         text = str(source)
         if isinstance(source, Path) or ("://" not in text and Path(text, "model.json").exists()):
-            return cls._read(Path(source))
+            return cls._read(Path(source), extrapolate)
         with tempfile.TemporaryDirectory() as work:
-            return cls._read(open_uri(text).folder(Path(work)))
+            return cls._read(open_uri(text).folder(Path(work)), extrapolate)
 
     @classmethod
-    def _read(cls, folder: Path) -> Self:
+    def _read(cls, folder: Path, extrapolate: bool) -> Self:
         operator = published.read(folder)
         if operator.facts["stage"] == "codec":
             raise InvalidSpec(
                 "a codec alone predicts nothing", where=folder, expected="the object of the stage operator"
             )
-        return cls(operator, published.read(folder, "codec") if (folder / "codec.json").exists() else None)
+        codec = published.read(folder, "codec") if (folder / "codec.json").exists() else None
+        return cls(operator, codec, extrapolate)
 
     @property
     def problem(self) -> Problem:
         """The problem in physical fields."""
         return (self.codec or self.operator).problem
 
-    def rollout(self, u0: np.ndarray, steps: int, parameters: Any = None) -> np.ndarray:
+    @property
+    def domain(self) -> Domain:
+        """What training has seen, in physical fields."""
+        return self.operator.domain
+
+    def shape(self, given: np.ndarray, steps: int | None = None) -> tuple[int, ...]:
+        """Of what is predicted from this input: ``steps`` frames, or the solution of a steady problem.
+
+        DataInvalid where the input has another layout.
+        """
+        rows, single = self._layout(given)
+        lead, frames = () if single else (len(rows),), () if steps is None else (steps,)
+        return (*lead, *frames, len(self.problem.fields), *rows.shape[2:])
+
+    def rollout(
+        self,
+        u0: np.ndarray,
+        steps: int,
+        parameters: Any = None,
+        *,
+        coordinates: Mapping[str, np.ndarray] | None = None,
+        units: Mapping[str, str] | None = None,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
         """The ``steps`` frames after u0, predicted in closed loop.
 
         ``u0`` (N, C, X[, Y]), or (C, X[, Y]) for one sample, in physical units; ``parameters`` (N, P) or a
         mapping of names to values, not needed for those that were the same in all training samples.
-        Returns float32 (N, steps, C, X[, Y]), or (steps, C, X[, Y]).
+        Returns float32 (N, steps, C, X[, Y]), or (steps, C, X[, Y]): ``out``, where it is given. Both
+        ``u0`` and ``out`` may be mapped files; only a batch of samples is in memory.
 
         A grid that is finer by a whole factor is restricted to the training grid, and the frames are
         interpolated back (periodic axes: trigonometric; between walls: cubic, where node i of n lies at
-        i/n). DataInvalid for any other grid, for values that are not finite, and for
-        parameters that training did not know.
+        i/n). ``coordinates`` (``x``, ``y``, ``t``: nodes) and ``units`` (field to unit), where given, must
+        agree with those of training. DataInvalid where they do not, for any other grid, for values that
+        are not finite, for parameters that training did not know, and, without ``extrapolate``, for
+        parameters and values far outside the range of training.
         """
         self._is(steady=False)
-        u, single = self._batch(u0, self.problem.fields)
-        p = self._parameters(parameters, len(u))  # (N, P)
-        coarse, factor = self._restrict(u)
-        if self.codec is None:
-            frames = _roll(self.operator, coarse, p, steps)  # (N, T, C, X[, Y])
-        else:
-            codes = encode(self.codec, coarse)  # (N, Z, X'[, Y'])
-            frames = decode(self.codec, _roll(self.operator, codes, p, steps))  # (N, T, C, X[, Y])
-        out = self._refine(frames, factor)
-        return out[0] if single else out
+        given = self._accept(u0, parameters, coordinates, units)
+        whole, rows = given.into(out, self.shape(np.asarray(u0), steps))
+        for batch, u, p in given.batches():
+            for t, frame in zip(range(steps), self._frames(u, p), strict=False):
+                rows[batch, t] = refine(frame, self.problem, given.factor).numpy()
+        return whole
 
-    def solve(self, a: np.ndarray, parameters: Any = None) -> np.ndarray:
+    def solve(
+        self,
+        a: np.ndarray,
+        parameters: Any = None,
+        *,
+        coordinates: Mapping[str, np.ndarray] | None = None,
+        units: Mapping[str, str] | None = None,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
         """The solution of a steady problem: (N, C, X[, Y]), or (C, X[, Y]), to the same form, float32.
 
-        Parameters, finer grids and errors as in :meth:`rollout`; but what means the same on every grid (a
+        Arguments, finer grids and errors as in :meth:`rollout`; but what means the same on every grid (a
         Fourier neural operator, a learned discretisation) is evaluated on the one that is given.
         """
         self._is(steady=True)
-        given, single = self._batch(a, self.problem.inputs)
-        model = self.operator
-        assert isinstance(model.network, Solve)
-        coarse, factor = (given, 1) if model.network.resolution_free else self._restrict(given)
-        p = model.normaliser.vary(model.problem, self._parameters(parameters, len(given)))  # (N, varying)
-        normalised = model.normaliser.inputs.apply(torch.from_numpy(coarse))
-        average = model.facts["testTimeAugmentation"]
-        u = model.normaliser.fields.invert(
-            solve(model.network, normalised, p, model.problem, average=average)
-        )
-        out = self._refine(u[:, None].numpy(), factor)[:, 0]
-        return out[0] if single else out
+        model, scaled, network = self.operator, self.operator.normaliser, self.operator.network
+        assert isinstance(network, Solve)
+        given = self._accept(a, parameters, coordinates, units)
+        whole, solutions = given.into(out, self.shape(np.asarray(a)))
+        for batch, inputs, p in given.batches():
+            normalised = scaled.inputs.apply(torch.from_numpy(inputs))  # (B, C, X[, Y])
+            average = model.facts["testTimeAugmentation"]
+            varying = scaled.vary(model.problem, p)  # (B, varying)
+            u = solve(network, normalised, varying, model.problem, average=average)
+            solutions[batch] = refine(scaled.fields.invert(u), self.problem, given.factor).numpy()
+        return whole
 
     def _is(self, *, steady: bool) -> None:
         if self.problem.steady != steady:
@@ -117,38 +154,71 @@ class Surrogate:
                 fix=f"call .{right}(...)",
             )
 
-    def _batch(self, values: np.ndarray, channels: tuple[str, ...]) -> tuple[np.ndarray, bool]:
-        """float32 (N, C, X[, Y]), and whether one sample without N was given."""
-        array = np.asarray(values, dtype=np.float32)
-        d = self.problem.dimensions
-        single = array.ndim == d + 1
-        array = array[None] if single else array
-        if array.ndim != d + 2 or array.shape[1] != len(channels):
+    def _accept(
+        self,
+        given: np.ndarray,
+        parameters: Any,
+        coordinates: Mapping[str, np.ndarray] | None,
+        units: Mapping[str, str] | None,
+    ) -> Accepted:
+        """All of the input is looked at before anything is computed, so that a refusal comes at once."""
+        problem, domain = self.problem, self.domain
+        values, single = self._layout(np.asarray(given))
+        free = bool(getattr(self.operator.network, "resolution_free", False))
+        factor = 1 if free else refinement(values.shape[2:], problem)
+        limits.check_units(domain, units or {})
+        limits.check_coordinates(domain, problem, coordinates or {}, values.shape[2:])
+        accepted = Accepted(values, self._parameters(parameters, len(values)), factor, single)
+        for batch in accepted.slices():
+            part = accepted.part(batch)
+            finite = np.isfinite(part).reshape(len(part), -1).all(axis=1)  # (B,)
+            if not finite.all():
+                bad = batch.start + int(np.flatnonzero(~finite)[0])
+                raise DataInvalid("the input is not finite", where=f"sample {bad}", expected="finite values")
+            if not self.extrapolate:
+                limits.check_values(domain, part, batch.start)
+        return accepted
+
+    def _layout(self, values: np.ndarray) -> tuple[np.ndarray, bool]:
+        """(N, C, X[, Y]), and whether one sample without N was given."""
+        problem, channels = self.problem, self.problem.inputs
+        single = values.ndim == problem.dimensions + 1
+        rows = values[None] if single else values
+        if rows.ndim != problem.dimensions + 2 or rows.shape[1] != len(channels) or not len(rows):
             raise DataInvalid(
                 "the input has another layout",
-                found=f"shape {shape_text(np.shape(values))}",
-                expected=f"(N, C, {', '.join(self.problem.space)}), channels {', '.join(channels)}",
+                found=f"shape {shape_text(values.shape)}",
+                expected=f"(N, C, {', '.join(problem.space)}), one sample or more, "
+                f"channels {', '.join(channels)}",
             )
-        if not np.isfinite(array).all():
-            bad = int(np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))[0])
-            raise DataInvalid("the input is not finite", where=f"sample {bad}", expected="finite values")
-        return array, single
+        return rows, single
 
     def _parameters(self, given: Any, samples: int) -> np.ndarray:
         """(N, P), with what was fixed in training filled in."""
-        problem, fixed = self.problem, self.operator.normaliser.fixed
-        if given is None:
-            given = {}
+        names, fixed = self.problem.parameters, self.operator.normaliser.fixed
+        given = {} if given is None else given
         if not isinstance(given, Mapping):
-            table = np.asarray(given, dtype=np.float64).reshape(-1, len(problem.parameters))
-            given = {name: table[:, i] for i, name in enumerate(problem.parameters)}
+            table = np.asarray(given, dtype=np.float64)
+            _expect("parameters", table, (samples, len(names)))
+            given = dict(zip(names, table.T, strict=True))
+        if unknown := [name for name in given if name not in names]:
+            raise DataInvalid(
+                f"there is no parameter {unknown[0]}",
+                found=", ".join(given),
+                expected=", ".join(names) or "none",
+            )
         columns = []
-        for name in problem.parameters:
+        for known in self.domain.parameters:
+            name = known.name
             if name not in given and name not in fixed:
                 raise DataInvalid(
-                    f"the parameter {name} is needed", expected=f"{name} in parameters: it varied in training"
+                    f"the parameter {name} is needed",
+                    expected=f"{name} in parameters: it varied in training, {known.low:g} to {known.high:g}",
                 )
-            column = np.broadcast_to(np.asarray(given.get(name, fixed.get(name)), dtype=np.float64), samples)
+            column = np.asarray(given.get(name, fixed.get(name)), dtype=np.float64)
+            if column.ndim:
+                _expect(f"the parameter {name}", column, (samples,))
+            column = np.broadcast_to(column, samples)
             if name in fixed and not np.allclose(column, fixed[name], rtol=1e-5):
                 raise DataInvalid(
                     f"the surrogate knows one value of {name} only",
@@ -156,78 +226,56 @@ class Surrogate:
                     expected=f"{name} = {fixed[name]:g}, as in training",
                     fix="train on a dataset in which it varies",
                 )
+            if name not in fixed:
+                limits.check_parameter(known, column, extrapolate=self.extrapolate)
             columns.append(column)
         return np.stack(columns, axis=1) if columns else np.zeros((samples, 0))
 
-    def _restrict(self, values: np.ndarray) -> tuple[np.ndarray, int]:
-        """Every k-th node, so that the training grid remains; k is the second result."""
-        space, expected = values.shape[2:], self.problem.shape
-        factor = space[0] // expected[0]
-        walls = zip(self.problem.boundary, self.problem.wall, strict=True)
-        nested = all(kind == "periodic" or wall for kind, wall in walls)
-        if factor < 1 or space != tuple(n * factor for n in expected) or (factor > 1 and not nested):
-            raise DataInvalid(
-                "the surrogate cannot be used on this grid",
-                found=f"{shape_text(space)} points",
-                expected=f"{shape_text(expected)} points, as in training"
-                + (", or a whole multiple along all axes" if nested else ""),
-                fix="interpolate the input to the training grid",
+    def _frames(self, u: np.ndarray, parameters: np.ndarray) -> Iterator[Tensor]:
+        """The frames after u (B, C, X[, Y]) on the training grid, one after another without end."""
+        model, scale = self.operator, self.operator.normaliser.fields
+        start = torch.from_numpy(encode(self.codec, u) if self.codec else u)  # (B, C, X[, Y])
+        p = model.normaliser.vary(model.problem, parameters)  # (B, varying)
+        for state in frames(model.network, scale.apply(start), p):
+            frame = scale.invert(state.cpu())
+            yield torch.from_numpy(decode(self.codec, frame[:, None].numpy())[:, 0]) if self.codec else frame
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Input that fits: values (N, C, X[, Y]) on a grid ``factor`` times finer than that of training."""
+
+    values: np.ndarray
+    parameters: np.ndarray
+    factor: int
+    single: bool
+
+    def slices(self) -> Iterator[slice]:
+        size = max(1, BATCH_VALUES // math.prod(self.values.shape[1:]))
+        return (slice(i, min(i + size, len(self.values))) for i in range(0, len(self.values), size))
+
+    def part(self, batch: slice) -> np.ndarray:
+        return np.array(self.values[batch], dtype=np.float32)  # a copy: torch wants writable memory
+
+    def batches(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Rows, their values on the training grid (B, C, X[, Y]) and parameters (B, P)."""
+        for batch in self.slices():
+            yield batch, restrict(self.part(batch), self.factor), self.parameters[batch]
+
+    def into(self, out: np.ndarray | None, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """The result, and the same memory with an axis N in front in any case."""
+        whole = np.empty(shape, np.float32) if out is None else out
+        if whole.shape != shape:
+            raise InvalidSpec(
+                "out has another shape", found=shape_text(whole.shape), expected=shape_text(shape)
             )
-        return np.ascontiguousarray(values[(..., *[slice(None, None, factor)] * len(space))]), factor
-
-    def _refine(self, frames: np.ndarray, factor: int) -> np.ndarray:
-        """(N, T, C, X[, Y]) on the training grid to one that is ``factor`` times finer."""
-        if factor == 1:
-            return frames
-        n, t = frames.shape[:2]
-        u = torch.from_numpy(np.ascontiguousarray(frames)).flatten(0, 1)  # (N*T, C, X[, Y])
-        for axis, kind in enumerate(self.problem.boundary, start=2):
-            u = (_trigonometric if kind == "periodic" else _cubic)(u, axis, factor)
-        return u.reshape(n, t, *u.shape[1:]).numpy()
+        return whole, whole[None] if self.single else whole
 
 
-def encode(codec: Model, u: np.ndarray) -> np.ndarray:
-    """Fields (N, C, X[, Y]) to codes (N, Z, X'[, Y']), both in their own units."""
-    network = _codec(codec)
-    with torch.inference_mode():
-        fields = codec.normaliser.fields.apply(torch.from_numpy(u)).to(device_of(network))
-        return network.encode(fields).cpu().numpy()
-
-
-def decode(codec: Model, z: np.ndarray) -> np.ndarray:
-    """Codes (N, T, Z, X'[, Y']) to fields (N, T, C, X[, Y]), both in their own units."""
-    network = _codec(codec)
-    with torch.inference_mode():
-        codes = torch.from_numpy(z).flatten(0, 1).to(device_of(network))  # (N*T, Z, X'[, Y'])
-        u = network.decode(codes).cpu()  # (N*T, C, X[, Y])
-        return codec.normaliser.fields.invert(u).reshape(*z.shape[:2], *u.shape[1:]).numpy()
-
-
-def _codec(model: Model) -> Codec:
-    assert isinstance(model.network, Codec)
-    return model.network
-
-
-def _roll(model: Model, u: np.ndarray, parameters: np.ndarray, steps: int) -> np.ndarray:
-    scale = model.normaliser.fields
-    start = scale.apply(torch.from_numpy(u))  # (N, C, X[, Y])
-    frames = rollout(model.network, start, model.normaliser.vary(model.problem, parameters), steps)
-    return scale.invert(frames.flatten(0, 1)).reshape(frames.shape).numpy()  # (N, T, C, X[, Y])
-
-
-def _trigonometric(u: Tensor, axis: int, factor: int) -> Tensor:
-    """Periodic interpolation through every node: the spectrum padded with zeros."""
-    n = u.shape[axis]
-    spectrum = torch.fft.rfft(u, dim=axis)
-    if n % 2 == 0:  # the highest mode stands for both signs; on the finer grid they part
-        spectrum.select(axis, n // 2).mul_(0.5)
-    return torch.fft.irfft(spectrum, n=n * factor, dim=axis) * factor
-
-
-def _cubic(u: Tensor, axis: int, factor: int) -> Tensor:
-    """Cubic through the nodes of an axis that starts on a wall; the opposite wall is taken to be alike."""
-    n = u.shape[axis]
-    lines = torch.cat([u, u.narrow(axis, 0, 1)], dim=axis).movedim(axis, -1)  # (..., n+1)
-    image = lines.reshape(1, 1, -1, n + 1)  # torch interpolates images only: one line a row
-    fine = F.interpolate(image, (image.shape[2], n * factor + 1), mode="bicubic", align_corners=True)
-    return fine[..., :-1].reshape(*lines.shape[:-1], n * factor).movedim(-1, axis)
+def _expect(what: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise DataInvalid(
+            f"{what} of another layout",
+            found=f"shape {shape_text(array.shape)}",
+            expected=f"{shape_text(shape)}: one row for each sample",
+        )

@@ -60,6 +60,22 @@ class Material:
 
 def render(material: Material, samples: int) -> dict[str, str]:
     """``report.html`` and ``report.md``; the same material gives the same bytes."""
+    environment = templates()
+    context = _context(material, samples)
+    html = {
+        **context,
+        "style": Markup(_template("style.css")),
+        "figures": {name: Markup(svg) for name, svg in context["figures"].items()},
+        "samples": [{**s, "figure": Markup(s["figure"])} for s in context["samples"]],
+    }
+    return {
+        "report.html": environment.get_template("report.html.j2").render(html),
+        "report.md": environment.get_template("report.md.j2").render(context),
+    }
+
+
+def templates() -> jinja2.Environment:
+    """The templates of this package, with what they share."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
         autoescape=lambda name: name is not None and name.endswith(".html.j2"),
@@ -68,23 +84,12 @@ def render(material: Material, samples: int) -> dict[str, str]:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    safe = Markup
-    environment.globals["place"] = lambda name, meanwhile="": safe(place(name, str(meanwhile)))
+    environment.globals["place"] = lambda name, meanwhile="": Markup(place(name, str(meanwhile)))
     environment.globals["markdown_table"] = markdown_table
     environment.filters["equation"] = lambda words: Markup(
         re.sub(r"(?<=\w)_(\w+)", r"<sub>\1</sub>", str(escape(words)))
     )
-    context = _context(material, samples)
-    html = {
-        **context,
-        "style": safe(_template("style.css")),
-        "figures": {name: safe(svg) for name, svg in context["figures"].items()},
-        "samples": [{**s, "figure": safe(s["figure"])} for s in context["samples"]],
-    }
-    return {
-        "report.html": environment.get_template("report.html.j2").render(html),
-        "report.md": environment.get_template("report.md.j2").render(context),
-    }
+    return environment
 
 
 def _template(name: str) -> str:

@@ -147,6 +147,12 @@ class Problem:
         )
 
 
+def nested(problem: Problem) -> bool:
+    """Whether every k-th node of a k times finer grid is a node of the training grid."""
+    walls = zip(problem.boundary, problem.wall, strict=True)
+    return all(kind == "periodic" or wall for kind, wall in walls)
+
+
 def _spacing(axis: str, nodes: np.ndarray) -> float:
     steps = np.diff(nodes)
     if len(steps) == 0 or not np.allclose(steps, steps[0], rtol=1e-3):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,15 @@ BATCH_VALUES = 1 << 20
 
 
 @torch.inference_mode()
+def frames(model: nn.Module, u: Tensor, parameters: Tensor) -> Iterator[Tensor]:
+    """The frames after u (B, C, X[, Y]), one after another without end, on the model's device; normalised."""
+    u, parameters = (given.to(device_of(model)) for given in (u, parameters))
+    while True:
+        u = model(u, parameters)  # (B, C, X[, Y])
+        yield u
+
+
+@torch.inference_mode()
 def rollout(model: nn.Module, u: Tensor, parameters: Tensor, steps: int) -> Tensor:
     """The ``steps`` frames after u (B, C, X[, Y]), with parameters (B, P): (B, T, C, X[, Y]).
 
@@ -19,10 +30,9 @@ def rollout(model: nn.Module, u: Tensor, parameters: Tensor, steps: int) -> Tens
     a divergence hold whatever the arithmetic gives.
     """
     out = torch.empty(len(u), steps, *u.shape[1:], dtype=u.dtype)
-    size, device = max(1, BATCH_VALUES // u[0].numel()), device_of(model)
+    size = max(1, BATCH_VALUES // u[0].numel())
     for start in range(0, len(u), size):
-        state, p = (given[start : start + size].to(device) for given in (u, parameters))
-        for t in range(steps):
-            state = model(state, p)  # (B, C, X[, Y])
-            out[start : start + size, t] = state
+        batch = slice(start, start + size)
+        for t, frame in zip(range(steps), frames(model, u[batch], parameters[batch]), strict=False):
+            out[batch, t] = frame
     return out

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ups_core.analyze import card
 from ups_core.analyze.films import film
 from ups_core.analyze.report import Material, film_of, render
 from ups_core.data.families import family as family_named
@@ -16,7 +17,7 @@ from ups_core.steps.context import StepContext
 
 
 def run(ctx: StepContext) -> dict[str, Any]:
-    """Publishes ``report.html`` and ``report.md``, with places left for what belongs to a run, and films."""
+    """Publishes the report, with places left for what belongs to a run, films, and ``MODEL_CARD.md``."""
     evaluation, model, splits = (ctx.inputs[role] for role in ("evaluation", "model", "splits"))
     dataset = ctx.inputs["data"].json("dataset.json")
     fields = [name for name in evaluation.manifest.files if name.startswith("fields/")]
@@ -38,7 +39,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
         reference=family_named(dataset["family"]).reference,
     )
     count = ctx.recipe["analysis"]["samples"]
-    for name, content in render(material, count).items():
+    for name, content in (render(material, count) | {"MODEL_CARD.md": card.render(material)}).items():
         (ctx.out / name).write_text(content, encoding="utf-8")
     if not material.evaluation["steady"]:
         (ctx.out / "films").mkdir()

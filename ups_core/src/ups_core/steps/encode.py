@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from ups_core.steps.context import StepContext
-from ups_core.surrogate import encode
 from ups_core.train import published
+from ups_core.train.coding import encode
 from ups_core.train.published import Model
 
 #: Samples that are encoded at once.

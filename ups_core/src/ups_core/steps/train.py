@@ -27,11 +27,13 @@ from ups_core.errors import InvalidSpec
 from ups_core.evaluate.metrics import mean_defined, nrmse
 from ups_core.models.advance import Solve
 from ups_core.models.device import chosen_device, device_name
+from ups_core.models.domain import Domain
 from ups_core.models.problem import Problem
 from ups_core.steps import processes, stopping
 from ups_core.steps.context import StepContext
 from ups_core.train import published
 from ups_core.train.checkpoint import Checkpoints
+from ups_core.train.coding import decode
 from ups_core.train.data import Split
 from ups_core.train.group import Group
 from ups_core.train.loop import fit
@@ -114,7 +116,7 @@ def prepare(ctx: StepContext, stage: str, config: Training) -> Prepared:
             )
         settings = config.to_dict()
         network = published.build(stage, settings, problem)
-        facts = published.describe(stage, settings, network, problem, normaliser)
+        facts = published.describe(stage, settings, network, problem, normaliser, _domain(ctx, data, network))
         return Prepared(Coding(network, normaliser, *_splits(data)), facts)
     assert isinstance(config, OperatorConfig)
     coded = "latents" in ctx.inputs
@@ -123,7 +125,7 @@ def prepare(ctx: StepContext, stage: str, config: Training) -> Prepared:
     assert config.architecture != "default"
     settings = config.architecture.to_dict()
     network = published.build(stage, settings, problem)
-    facts = published.describe(stage, settings, network, problem, normaliser)
+    facts = published.describe(stage, settings, network, problem, normaliser, _domain(ctx, data, network))
     if problem.steady:
         assert isinstance(network, Solve)
         facts["testTimeAugmentation"] = config.test_time_augmentation
@@ -186,13 +188,17 @@ def _problem(folder: Path) -> tuple[Problem, Normaliser]:
     return problem, Normaliser.of(statistics, problem, Split.read(folder / "train").parameters)
 
 
+def _domain(ctx: StepContext, data: Path, network: torch.nn.Module) -> Domain:
+    """Of the fields themselves, also where the network works on codes of them."""
+    at_rest = getattr(network, "boost", None) is not None
+    return Domain.read(data, _problem(data)[0], ctx.inputs["data"].digest, at_rest=at_rest)
+
+
 def _splits(folder: Path) -> tuple[Split, Split]:
     return Split.read(folder / "train").placed(chosen_device()), Split.read(folder / "val")
 
 
 def _decoded_error(codec: Path, data: Path) -> Callable[[np.ndarray], float]:
     """Rollouts of codes, (N, T, Z, X'[, Y']) in units of the codes, to the error of the fields they mean."""
-    from ups_core.surrogate import decode
-
     model, truth = published.read(codec), Split.read(data / "val").u[:, 1:].numpy()
     return lambda z: float(mean_defined(nrmse(decode(model, z), truth)))

@@ -1,8 +1,8 @@
 """The object of a trained stage: weights, and a ``model.json`` that says all else about them.
 
-``model.json`` holds the architecture's config, the problem, units, normaliser with its hash, shapes of
-all weights, and the validation figure. With a codec, its weights and its ``model.json`` lie beside
-(``codec.safetensors``, ``codec.json``), so that one object is complete.
+``model.json`` holds the architecture's config, the problem, units, normaliser with its hash, what training
+saw and of which data, shapes of all weights, and the validation figure. With a codec, its weights and its
+``model.json`` lie beside (``codec.safetensors``, ``codec.json``), so that one object is complete.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from ups_core.api.stages import CodecConfig
 from ups_core.errors import DataInvalid, NotFound
 from ups_core.models.codec import Codec
 from ups_core.models.device import chosen_device
+from ups_core.models.domain import Domain
 from ups_core.models.problem import Problem
 from ups_core.train.checkpoint import check_shapes, shapes_in, shapes_of
 from ups_core.train.normaliser import Normaliser
 
-FORMAT = 1
+FORMAT = 2
 
 _architecture: TypeAdapter[Any] = TypeAdapter(Architecture)
 
@@ -38,6 +39,8 @@ class Model:
     network: nn.Module
     problem: Problem
     normaliser: Normaliser
+    #: What training saw, in physical fields, also where the network works on codes.
+    domain: Domain
     facts: dict[str, Any]
 
 
@@ -54,6 +57,7 @@ def describe(
     network: nn.Module,
     problem: Problem,
     normaliser: Normaliser,
+    domain: Domain,
 ) -> dict[str, Any]:
     """The facts of ``model.json`` that are known before training."""
     return {
@@ -64,6 +68,7 @@ def describe(
         "units": dict(zip(problem.fields, problem.units, strict=True)),
         "normaliser": json.loads(json.dumps(normaliser.to_dict())),
         "normaliserSha256": normaliser.sha256,
+        "domain": json.loads(json.dumps(domain.to_dict())),
         "shapes": shapes_of(network),
         "parameters": sum(p.numel() for p in network.parameters()),
     }
@@ -91,14 +96,27 @@ def read(folder: Path, name: str = "model") -> Model:
     facts = json.loads(path.read_text())
     if facts["format"] != FORMAT:
         raise DataInvalid(
-            "model of another version of UPS", where=path, found=facts["format"], expected=FORMAT
+            "model of another version of UPS",
+            where=path,
+            found=f"format {facts['format']}",
+            expected=f"format {FORMAT}",
+            fix="run its TrainingRun again, with this version",
+        )
+    normaliser = Normaliser.from_dict(facts["normaliser"])
+    if normaliser.sha256 != facts["normaliserSha256"]:
+        raise DataInvalid(
+            "the normaliser is not the one that the model was trained with",
+            where=f"{path}: normaliser",
+            found=f"sha256 {normaliser.sha256}",
+            expected=f"sha256 {facts['normaliserSha256']}",
+            fix="take the published model again: its values would mean something else",
         )
     problem = Problem.from_dict(facts["problem"])
     network = build(facts["stage"], facts["config"], problem)
     check_shapes(facts["shapes"], shapes_of(network), str(path))
     load_weights(network, folder / f"{name}.safetensors")
     network.to(chosen_device())
-    return Model(network, problem, Normaliser.from_dict(facts["normaliser"]), facts)
+    return Model(network, problem, normaliser, Domain.from_dict(facts["domain"]), facts)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -6,7 +6,7 @@ losses, one each; from time to time it asks for the figure on the validation spl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from ups_core.models.advance import Solve
 from ups_core.models.device import device_of
 from ups_core.models.problem import Problem
 from ups_core.models.rollout import BATCH_VALUES, rollout
-from ups_core.models.symmetry import apply, group, undo
+from ups_core.models.symmetry import Element, apply, group, undo
 from ups_core.train.augment import augmentation
 from ups_core.train.data import Split
 from ups_core.train.draws import normal, uniform
@@ -199,13 +199,18 @@ def solve(model: Solve, a: Tensor, parameters: Tensor, problem: Problem, *, aver
     """
     elements = group(problem) if average and not model.symmetric else [()]
     size = max(1, BATCH_VALUES // a[0].numel())
-    parts = []
+    parts = zip(a.split(size), parameters.split(size), strict=True)
+    return torch.cat([averaged(model, part, p, problem, elements).cpu() for part, p in parts])
+
+
+def averaged(
+    model: Solve, a: Tensor, parameters: Tensor, problem: Problem, elements: Sequence[Element]
+) -> Tensor:
+    """The mean of the solutions (B, C', X[, Y]) for all images of a (B, C, X[, Y]) under ``elements``."""
     device = device_of(model)
-    for part, p in zip(a.split(size), parameters.split(size), strict=True):
-        given, p = model.close(part.to(device)), p.to(device)  # (B, C, X+1[, Y+1])
-        images = [undo(e, model.closed(apply(e, given, problem), p), problem) for e in elements]
-        parts.append(model.open(torch.stack(images).mean(0)).cpu())  # (B, C', X[, Y])
-    return torch.cat(parts)
+    given, p = model.close(a.to(device)), parameters.to(device)  # (B, C, X+1[, Y+1])
+    images = [undo(e, model.closed(apply(e, given, problem), p), problem) for e in elements]
+    return model.open(torch.stack(images).mean(0))
 
 
 def mean_free_noise(u: Tensor, largest: float, generator: torch.Generator) -> Tensor:

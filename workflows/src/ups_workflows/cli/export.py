@@ -20,19 +20,19 @@ def export(
     run: RunArgument,
     to: Annotated[Path, typer.Option(metavar="FILE", help="File or, for safetensors, folder to write.")],
     format_: Annotated[
-        Literal["safetensors", "torch-export"],
-        typer.Option("--format", help="Weights with their JSON, or a program of torch.export (.pt2)."),
+        Literal["safetensors", "torch-export", "onnx"],
+        typer.Option("--format", help="Weights with their JSON, a program of torch.export, or ONNX."),
     ] = "safetensors",
     store: StoreOption = None,
     engine: EngineOption = "local",
     namespace: NamespaceOption = None,
     context: ContextOption = None,
 ) -> None:
-    """Write the surrogate of a run to a file of another format."""
+    """Write the surrogate of a run in another format, with its model card beside."""
     import subprocess
     import sys
 
-    from ups_core.runs import model_uri
+    from ups_core.runs import analysis_uri, model_uri
     from ups_workflows.cli.runs import open_runs
 
     record, resource = open_runs(engine, store, namespace, context).find(run)
@@ -45,4 +45,6 @@ def export(
         "--format",
         format_,
     ]
+    if analysis := analysis_uri(record.store, resource):
+        command += ["--analysis", analysis]
     raise typer.Exit(subprocess.run(command, check=False).returncode)

@@ -20,12 +20,16 @@ def predict(
     run: RunArgument,
     input_: Annotated[
         Path,
-        typer.Option("--input", metavar="F", help="npy file: initial states or inputs, (N,C,X[,Y]) float."),
+        typer.Option("--input", metavar="F", help="npy or npz file: initial states or inputs, (N,C,X[,Y])."),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="F", help="npy file to write.")],
     steps: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Frames to predict; transient only.")
     ] = None,
+    extrapolate: Annotated[
+        bool,
+        typer.Option("--extrapolate", help="Answer parameters and values far outside of training, too."),
+    ] = False,
     store: StoreOption = None,
     engine: EngineOption = "local",
     namespace: NamespaceOption = None,
@@ -44,4 +48,6 @@ def predict(
     command = [sys.executable, "-m", "ups_core.predict", model, str(input_), str(out)]
     if steps is not None:
         command += ["--steps", str(steps)]
+    if extrapolate:
+        command.append("--extrapolate")
     raise typer.Exit(subprocess.run(command, check=False).returncode)

@@ -1,0 +1,42 @@
+"""The model card says what was measured, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from synthetic import Medium, Wave, advection, darcy
+from test_report import report
+
+from ups_core.analyze.numbers import number
+
+
+def test_a_transient_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = advection(tmp_path / "data")
+    _, _, metrics = report(data, tmp_path, Wave(gain=1.01), monkeypatch)
+    card = (tmp_path / "report" / "MODEL_CARD.md").read_text()
+    for name in ("rollout.nrmse", "one_step.nrmse", "persistence.rollout.nrmse", "solver.rollout.nrmse"):
+        assert number(metrics[name]) in card, name
+    for words in (
+        "Time between frames: 0.05",
+        "Grid along x: 32 nodes, 0.03125 apart, periodic",
+        "float32, (N, 1, X) to (N, T, 1, X)",
+        "| beta | 0.1 in training; any other is refused |",
+        f"`{'2' * 64}`",
+        "20833 parameters".replace("20833", "20\u202f833"),
+        "steps=10)",
+    ):
+        assert words in card, words
+
+
+def test_a_steady_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, metrics = report(darcy(tmp_path / "data"), tmp_path, Medium(gain=0.98), monkeypatch)
+    card = (tmp_path / "report" / "MODEL_CARD.md").read_text()
+    assert number(metrics["rel_l2"]) in card
+    assert number(metrics["mean.rel_l2"]) in card
+    assert "surrogate.solve(a)" in card
+    assert "rollout(" not in card
+    limit = r"values of a \| ([\d.]+) to ([\d.]+) in training; refused below (\S+) and above ([\d.]+)"
+    low, high, least, most = map(float, re.findall(limit, card)[0])
+    assert least < 0.5 <= low < high <= 2.0 < most

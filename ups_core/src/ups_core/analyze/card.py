@@ -1,0 +1,68 @@
+"""The card of a model: what it predicts, from what, how well, and what it must not be asked.
+
+Made of published objects alone, as the report is, and of facts alone: what nobody measured is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ups_core.analyze import tables
+from ups_core.analyze.report import Material, templates
+from ups_core.models.domain import Domain
+from ups_core.models.limits import limits
+from ups_core.models.problem import Problem
+
+
+def render(material: Material) -> str:
+    """``MODEL_CARD.md``; the same material gives the same text."""
+    model, dataset = material.model, material.dataset
+    domain = Domain.from_dict(model["domain"])
+    problem = Problem.from_dict((material.codec or model)["problem"])
+    context = {
+        "title": material.described["title"],
+        "predicts": _predicts(problem, dataset),
+        "limits": [list(row) for row in limits(domain, problem)],
+        "tables": tables.metric_tables(material.metrics, material.evaluation),
+        "training": tables.training_facts(model, material.model_recipe, material.codec),
+        "splits": tables.split_table(material.validated, dataset),
+        "data": domain.data,
+        "problem": problem,
+        "varying": [p for p in domain.parameters if p.name in problem.varying],
+        "provenance": material.provenance,
+        "reference": material.reference,
+    }
+    return templates().get_template("model_card.md.j2").render(context)
+
+
+def _predicts(problem: Problem, dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What goes in and comes out, in words."""
+    axes = ", ".join(problem.space)
+    facts = [("Family", problem.family)]
+    if problem.steady:
+        facts += [("Input", _named(dataset["inputs"])), ("Solution", _named(dataset["fields"]))]
+        facts.append(
+            ("Arrays", f"float32, (N, {len(problem.inputs)}, {axes}) to (N, {len(problem.fields)}, {axes})")
+        )
+    else:
+        facts += [("State", _named(dataset["fields"])), ("Time between frames", f"{problem.dt:.6g}")]
+        facts.append(
+            (
+                "Arrays",
+                f"float32, (N, {len(problem.fields)}, {axes}) to (N, T, {len(problem.fields)}, {axes})",
+            )
+        )
+    for letter, n, spacing, boundary in zip(
+        problem.space, problem.shape, problem.spacing, problem.boundary, strict=True
+    ):
+        facts.append((f"Grid along {letter.lower()}", f"{n} nodes, {spacing:.6g} apart, {boundary}"))
+    return facts
+
+
+def _named(fields: list[Mapping[str, Any]]) -> str:
+    return ", ".join(
+        f"{f['name']}{' (' + f['label'] + ')' if f['label'] and f['label'] != f['name'] else ''}, "
+        f"{'no unit' if f['unit'] == '1' else 'in ' + f['unit']}"
+        for f in fields
+    )
