@@ -57,6 +57,8 @@ def started(environment: dict[str, str], *words: object) -> subprocess.Popen[str
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Who runs the tests in the background has a shell that lets them ignore Ctrl-C, and theirs with them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
