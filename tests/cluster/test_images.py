@@ -60,7 +60,7 @@ def installed(image: images.Image) -> set[str]:
 def test_an_image_holds_what_its_steps_need_and_no_more(built: dict[str, images.Image]):
     has = {name: installed(image) for name, image in built.items()}
     assert has["operator"] >= {"ups_operator", "ups_workflows", "ups_core", "kopf"}
-    assert has["data"] >= {"ups_core", "h5py", "matplotlib"}
+    assert has["data"] >= {"ups_core", "h5py", "imageio_ffmpeg", "matplotlib"}
     assert has["torch"] >= has["data"] | {"torch", "wandb"}
     assert not has["operator"] & {"torch", "h5py", "numpy", "scipy"}
     assert not has["data"] & {"torch", "wandb", "ups_workflows", "ups_operator"}
@@ -136,7 +136,8 @@ assert tempfile.gettempdir() == str(pathlib.Path.home()) == "/tmp"
 """
 USES = {
     "operator": "import ups_operator.cli as cli; cli.main(['run', '--help'])",
-    "data": "import ups_core.steps.__main__, h5py, zarr; from matplotlib.pyplot import figure; figure()",
+    "data": "import ups_core.steps.__main__, h5py, zarr; from imageio_ffmpeg import get_ffmpeg_version; "
+    "get_ffmpeg_version(); from matplotlib.pyplot import figure; figure()",
     "torch": "import torch, wandb; print(torch.ones(2).sum(), torch.version.cuda)",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -29,6 +30,9 @@ def test_a_run_leaves_model_evaluation_and_report(finished: Path, ups: Ups):
     assert "tiny" in html
     assert "<script" not in html
     assert status.artifacts[0].digest[:12] in html
+    films = re.findall(r'href="([^"]+)"', html)
+    assert films
+    assert all((Path(report).parent / film).stat().st_size for film in films)
 
 
 def test_the_dataset_has_a_record_of_its_own(finished: Path):

@@ -12,7 +12,7 @@ from ups_core.analyze.svg import Panel, Scale, figure, text
 
 WIDTH = 760.0
 #: Room for the tick labels on the left and the names of the lines on the right.
-LEFT, RIGHT = 62.0, 104.0
+LEFT, RIGHT = 62.0, 116.0
 
 #: Who is who, in every figure: name of the metrics' prefix to words and style class.
 NAMES = {
