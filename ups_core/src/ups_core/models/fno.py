@@ -46,7 +46,7 @@ class FNO(nn.Module):
     def forward(self, u: Tensor, parameters: Tensor) -> Tensor:
         u = with_parameters(u, parameters)
         if not self.shift_equivariant:
-            u = torch.cat([u, _coordinates(u).expand(len(u), -1, *u.shape[2:])], dim=1)
+            u = torch.cat([u, _coordinates(u).expand(u.shape[0], -1, *u.shape[2:])], dim=1)
         h = self.lift(u)  # (B, W, X[, Y])
         for block in self.blocks:
             h = block(h)
