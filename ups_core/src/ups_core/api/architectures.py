@@ -7,7 +7,7 @@ torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -130,18 +130,11 @@ class FNOConfig(GridArchitecture):
         return FNO(self, problem, channels_in, channels_out)
 
 
-class PDETConfig(GridArchitecture):
-    """A transformer on latent tokens whose attention is among groups of channels: what is far is seen at a
-    cost that grows as the number of tokens. Tokens merge and part again, as in a U-Net."""
+class Tokens(Model):
+    """The transformer on a grid of tokens that :class:`PDETConfig` and :class:`PointsConfig` share."""
 
-    name: Literal["pdet"] = "pdet"
-    width: Annotated[int, Field(ge=1, le=1024)] = 16
-    """Channels of the two layers on the grid itself, before and behind the tokens."""
     tokens: Annotated[int, Field(ge=1, le=4096)] = 48
     """Channels of a token; a multiple of `groups`."""
-    patch: Annotated[int, Field(ge=1, le=64)] = 4
-    """Grid points in a token along each axis. A token is made from its own points and from half as many on
-    either side."""
     groups: Annotated[int, Field(ge=1, le=256)] = 4
     """Groups of channels, each with an attention of its own."""
     depth: Annotated[int, Field(ge=1, le=16)] = 1
@@ -150,15 +143,42 @@ class PDETConfig(GridArchitecture):
     """Levels of tokens. From one to the next, two merge along each axis."""
 
     @model_validator(mode="after")
-    def _whole_groups(self) -> PDETConfig:
+    def _whole_groups(self) -> Self:
         if self.tokens % self.groups:
             raise ValueError("tokens must be a multiple of groups")
         return self
+
+
+class PDETConfig(Tokens, GridArchitecture):
+    """A transformer on latent tokens whose attention is among groups of channels: what is far is seen at a
+    cost that grows as the number of tokens. Tokens merge and part again, as in a U-Net."""
+
+    name: Literal["pdet"] = "pdet"
+    width: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Channels of the two layers on the grid itself, before and behind the tokens."""
+    patch: Annotated[int, Field(ge=1, le=64)] = 4
+    """Grid points in a token along each axis. A token is made from its own points and from half as many on
+    either side."""
 
     def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
         from ups_core.models.pdet import PDET
 
         return PDET(self, problem, channels_in, channels_out)
+
+
+class PointsConfig(Tokens):
+    """Values at scattered points, brought to a grid of tokens and from there to any other points."""
+
+    width: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Channels of what points give to the grid and take from it."""
+    nodes: Annotated[int, Field(ge=2, le=1024)] = 16
+    """Tokens along each axis; a multiple of 2 to the power of `levels` - 1."""
+
+    @model_validator(mode="after")
+    def _whole_levels(self) -> Self:
+        if self.nodes % 2 ** (self.levels - 1):
+            raise ValueError("nodes must be a multiple of 2^(levels-1)")
+        return self
 
 
 class HomogenisedConfig(BaseArchitecture):

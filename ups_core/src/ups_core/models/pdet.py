@@ -26,7 +26,7 @@ from ups_core.models.layers import CONV, CONV_TRANSPOSE, Film, Padded, modulate,
 from ups_core.models.problem import Problem
 
 if TYPE_CHECKING:
-    from ups_core.api.architectures import PDETConfig
+    from ups_core.api.architectures import PDETConfig, Tokens
 
 
 class PDET(nn.Module):
@@ -56,42 +56,44 @@ class PDET(nn.Module):
 class Processor(nn.Module):
     """Tokens on a grid, (B, Z, K[, K']), and parameters (B, P) to tokens on the same grid."""
 
-    def __init__(self, config: PDETConfig, problem: Problem) -> None:
+    def __init__(self, config: Tokens, problem: Problem) -> None:
         super().__init__()
         d, z, levels = problem.dimensions, config.tokens, config.levels
         conv, back = CONV[d], CONV_TRANSPOSE[d]
         self.down = nn.ModuleList(conv(z, z, 2, stride=2) for _ in range(levels - 1))
         self.up = nn.ModuleList(back(z, z, 2, stride=2) for _ in range(levels - 1))
-        self.left = nn.ModuleList(_blocks(config, problem) for _ in range(levels - 1))
-        self.bottom = _blocks(config, problem)
-        self.right = nn.ModuleList(_blocks(config, problem) for _ in range(levels - 1))
+        self.left = nn.ModuleList(Blocks(config, problem) for _ in range(levels - 1))
+        self.bottom = Blocks(config, problem)
+        self.right = nn.ModuleList(Blocks(config, problem) for _ in range(levels - 1))
 
     def forward(self, z: Tensor, parameters: Tensor) -> Tensor:
         skips = []
         for blocks, down in zip(self.left, self.down, strict=True):
-            z = _through(blocks, z, parameters)
+            z = blocks(z, parameters)
             skips.append(z)
             z = down(z)  # (B, Z, K/2[, K'/2])
-        z = _through(self.bottom, z, parameters)
+        z = self.bottom(z, parameters)
         for up, blocks, skip in zip(self.up, self.right, reversed(skips), strict=True):
-            z = _through(blocks, skip + up(z), parameters)  # (B, Z, K[, K'])
+            z = blocks(skip + up(z), parameters)  # (B, Z, K[, K'])
         return z
 
 
-def _blocks(config: PDETConfig, problem: Problem) -> nn.ModuleList:
-    return nn.ModuleList(Block(config, problem) for _ in range(config.depth))
+class Blocks(nn.ModuleList):
+    """``depth`` blocks, one after the other."""
 
+    def __init__(self, config: Tokens, problem: Problem) -> None:
+        super().__init__(Block(config, problem) for _ in range(config.depth))
 
-def _through(blocks: nn.ModuleList, z: Tensor, parameters: Tensor) -> Tensor:
-    for block in blocks:
-        z = block(z, parameters)
-    return z
+    def forward(self, z: Tensor, parameters: Tensor) -> Tensor:
+        for block in self:
+            z = block(z, parameters)
+        return z
 
 
 class Block(nn.Module):
     """z + f(z, parameters), three times: neighbours, channel groups, a perceptron at every token."""
 
-    def __init__(self, config: PDETConfig, problem: Problem) -> None:
+    def __init__(self, config: Tokens, problem: Problem) -> None:
         super().__init__()
         z, conv = config.tokens, CONV[problem.dimensions]
         self.boundary = problem.boundary
