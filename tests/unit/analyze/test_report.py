@@ -87,6 +87,7 @@ def report(
     (trained / "model.json").write_text(
         json.dumps(
             {"stage": "operator", "config": {"name": "conv", "width": 32}, "parameters": 20833, "steps": 100,
+             "training": {"steps": 100},
              "validation": {"metric": "val.rollout.nrmse", "value": 0.02, "step": 90}}
         )
     )  # fmt: skip
@@ -94,6 +95,11 @@ def report(
     rows[5]["val.rollout.nrmse"] = None
     rows[9]["val.rollout.nrmse"] = 0.02
     (trained / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    verdict = {"stage": "operator", "decision": "kept", "why": "", "metric": "rollout.nrmse", "before": None,
+               "after": 0.02, "interval": None, "figures": {}}  # fmt: skip
+    dropped = {**verdict, "stage": "diffusion", "decision": "dropped", "why": "no gain", "before": 0.01,
+               "metric": "rollout.crps", "interval": [-0.013, -0.007]}  # fmt: skip
+    (trained / "verdicts.json").write_text(json.dumps([verdict, dropped]))
     (splits / "dataset.json").write_text(
         json.dumps({**dataset, "title": "Test <i>equation</i>, u_t + u u_xx = 0"})
     )
@@ -123,6 +129,9 @@ def test_a_transient_report(waves: Path, tmp_path: Path, monkeypatch: pytest.Mon
     done = complete(html, {"run": {"name": "demo"}, "steps": [], "commands": ["ups run demo.yaml"]})
     assert_allowed(html)
     assert_allowed(done)
+    interval = f"{number(-0.013, 2)} to {number(-0.007, 2)}"
+    cells = ["diffusion", "dropped: no gain", "rollout.crps", number(0.01), number(0.02), interval]
+    assert f"| {' | '.join(cells)} |" in markdown
     for name in ("rollout.nrmse", "one_step.nrmse", "persistence.rollout.nrmse", "far.rollout.nrmse"):
         assert number(metrics[name]) in html, name
         assert number(metrics[name]) in markdown, name

@@ -127,6 +127,7 @@ class Wave:
 
     gain: float = 1.0
     nan_after: int | None = None
+    stochastic: bool = False
 
     def rollout(self, u0: np.ndarray, steps: int, parameters: np.ndarray | None = None) -> np.ndarray:
         assert parameters is not None
@@ -147,6 +148,7 @@ class Medium:
     """The exact solution of a constant medium, times ``gain``."""
 
     gain: float = 1.0
+    stochastic: bool = False
 
     def solve(self, a: np.ndarray, parameters: np.ndarray | None = None) -> np.ndarray:
         x = np.arange(a.shape[-1]) / a.shape[-1]

@@ -15,7 +15,7 @@ from ups_core.simulate.etdrk4 import Scheme, modes
 from ups_core.simulate.waves import Waves, draw_waves
 
 NU = 0.01
-SMALL = {"nu": 0.02, "points": 64, "frames": 6}
+SMALL = {"nu": 0.02, "points": 64, "frames": 6, "observationNoise": 0.0}
 
 
 def cole_hopf(

@@ -13,12 +13,17 @@ from ups_core.output import check_file, whole_file
 from ups_core.surrogate import Surrogate
 
 
-def predict(surrogate: Surrogate, given: Path, out: Path, steps: int | None) -> tuple[int, ...]:
+def predict(
+    surrogate: Surrogate, given: Path, out: Path, steps: int | None, members: int | None = None
+) -> tuple[int, ...]:
     """Predict from an ``.npy`` file into another; returns the shape written.
 
     Transient: states (N, C, X[, Y]) and ``steps`` to frames (N, steps, C, X[, Y]). Steady: inputs to
     solutions, (N, C, X[, Y]) both. Parameters that varied in training are read from ``<given>`` with
     the suffix ``.parameters.npy``, (N, P). ``out`` is complete or absent.
+
+    With ``members`` that many are drawn, ``out`` is their mean, and their standard deviation lies beside it
+    with the suffix ``.std.npy``. InvalidSpec where the surrogate is deterministic.
     """
     values = _read(given)
     beside = given.with_suffix(".parameters.npy")
@@ -38,14 +43,24 @@ def predict(surrogate: Surrogate, given: Path, out: Path, steps: int | None) -> 
             raise InvalidSpec(
                 "a steady problem has no steps", found=f"--steps {steps}", fix="leave out --steps"
             )
+    elif steps is None:
+        raise InvalidSpec("a rollout needs a length", expected="--steps N", fix="add --steps 40")
+    if members is not None:
+        drawn = surrogate.ensemble(values, steps, members, parameters)
+        axis = values.ndim - surrogate.problem.dimensions - 1  # M, behind N where there is one
+        _save(drawn.std(axis=axis, ddof=1), out.with_suffix(".std.npy"))
+        predicted = drawn.mean(axis=axis)
+    elif steps is None:
         predicted = surrogate.solve(values, parameters)
     else:
-        if steps is None:
-            raise InvalidSpec("a rollout needs a length", expected="--steps N", fix="add --steps 40")
         predicted = surrogate.rollout(values, steps, parameters)
-    with whole_file(out, "--out") as part, part.open("wb") as file:
-        np.save(file, predicted)
+    _save(predicted, out)
     return predicted.shape
+
+
+def _save(values: np.ndarray, out: Path) -> None:
+    with whole_file(out, "--out") as part, part.open("wb") as file:
+        np.save(file, values)
 
 
 def _read(path: Path) -> np.ndarray:
@@ -76,10 +91,11 @@ def main() -> None:
     parser.add_argument("input", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--members", type=int)
     args = parser.parse_args()
     try:
         check_file(args.out, "--out")
-        shape = predict(Surrogate.load(args.model), args.input, args.out, args.steps)
+        shape = predict(Surrogate.load(args.model), args.input, args.out, args.steps, args.members)
     except UpsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)

@@ -20,8 +20,9 @@ from torch.nn import functional as F
 
 from ups_core.errors import DataInvalid, InvalidSpec
 from ups_core.models.codec import Codec
+from ups_core.models.corrector import Corrector
 from ups_core.models.problem import Problem, shape_text
-from ups_core.models.rollout import rollout
+from ups_core.models.rollout import ensemble, rollout
 from ups_core.store import open_uri
 from ups_core.train import published
 from ups_core.train.published import Model
@@ -30,10 +31,12 @@ from ups_core.train.tasks import solve
 
 @dataclass(frozen=True)
 class Surrogate:
-    """A trained operator and, where it works on latent states, its codec."""
+    """A trained operator, its codec where it works on latent states, and what draws samples of its errors."""
 
     operator: Model
     codec: Model | None = None
+    corrector: Model | None = None
+    student: Model | None = None
 
     @classmethod
     def load(cls, source: str | Path) -> Self:
@@ -49,24 +52,40 @@ class Surrogate:
 
     @classmethod
     def _read(cls, folder: Path) -> Self:
-        operator = published.read(folder)
-        if operator.facts["stage"] == "codec":
+        beside = [name for name in ("codec", "corrector", "student") if (folder / f"{name}.json").exists()]
+        if "codec" in beside and not (folder / "model.json").exists():
             raise InvalidSpec(
                 "a codec alone predicts nothing", where=folder, expected="the object of the stage operator"
             )
-        return cls(operator, published.read(folder, "codec") if (folder / "codec.json").exists() else None)
+        return cls(published.read(folder), **{name: published.read(folder, name) for name in beside})
 
     @property
     def problem(self) -> Problem:
         """The problem in physical fields."""
         return (self.codec or self.operator).problem
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether predictions are ensembles: a corrector was trained and kept."""
+        return self.sampler is not None
+
+    @property
+    def sampler(self) -> Model | None:
+        """What draws the samples: the student, where one was kept, else the corrector that taught it."""
+        return self.student or self.corrector
+
+    @property
+    def members(self) -> int:
+        """How many members an ensemble has where nobody asks for another number."""
+        return self.sampler.facts["members"] if self.sampler else 1
+
     def rollout(self, u0: np.ndarray, steps: int, parameters: Any = None) -> np.ndarray:
         """The ``steps`` frames after u0, predicted in closed loop.
 
         ``u0`` (N, C, X[, Y]), or (C, X[, Y]) for one sample, in physical units; ``parameters`` (N, P) or a
         mapping of names to values, not needed for those that were the same in all training samples.
-        Returns float32 (N, steps, C, X[, Y]), or (steps, C, X[, Y]).
+        Returns float32 (N, steps, C, X[, Y]), or (steps, C, X[, Y]). Where the surrogate is stochastic,
+        these are the means of :meth:`ensemble` with its own number of members and seed 0.
 
         A grid that is finer by a whole factor is restricted to the training grid, and the frames are
         interpolated back (periodic axes: trigonometric; between walls: cubic, where node i of n lies at
@@ -74,6 +93,9 @@ class Surrogate:
         parameters that training did not know.
         """
         self._is(steady=False)
+        if self.stochastic:
+            drawn = self.ensemble(u0, steps, parameters=parameters)
+            return drawn.mean(axis=-self.problem.dimensions - 3)
         u, single = self._batch(u0, self.problem.fields)
         p = self._parameters(parameters, len(u))  # (N, P)
         coarse, factor = self._restrict(u)
@@ -88,9 +110,11 @@ class Surrogate:
     def solve(self, a: np.ndarray, parameters: Any = None) -> np.ndarray:
         """The solution of a steady problem: (N, C, X[, Y]), or (C, X[, Y]), to the same form, float32.
 
-        Parameters, finer grids and errors as in :meth:`rollout`.
+        Parameters, finer grids, errors and ensembles as in :meth:`rollout`.
         """
         self._is(steady=True)
+        if self.stochastic:
+            return self.ensemble(a, parameters=parameters).mean(axis=-self.problem.dimensions - 2)
         given, single = self._batch(a, self.problem.inputs)
         model = self.operator
         coarse, factor = self._restrict(given)
@@ -102,6 +126,80 @@ class Surrogate:
         )
         out = self._refine(u[:, None].numpy(), factor)[:, 0]
         return out[0] if single else out
+
+    def ensemble(
+        self,
+        given: np.ndarray,
+        steps: int | None = None,
+        members: int | None = None,
+        parameters: Any = None,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """Possible futures of the states ``given``, or possible solutions of a steady problem, float32.
+
+        Transient: (N, C, X[, Y]) and ``steps`` to (N, M, steps, C, X[, Y]), in closed loop.
+        Steady: (N, C, X[, Y]) to (N, M, C, X[, Y]). Without N where ``given`` has none. The same arguments
+        give the same samples. Parameters, grids and errors as in :meth:`rollout`; InvalidSpec where the
+        surrogate is deterministic.
+        """
+        sampler, problem = self.sampler, self.problem
+        if sampler is None:
+            raise InvalidSpec(
+                "the surrogate is deterministic: it has no ensemble",
+                expected="a surrogate whose stage diffusion or steady-prior was kept",
+                fix="call .solve(...)" if problem.steady else "call .rollout(...)",
+            )
+        self._is(steady=steps is None)
+        m = members or self.members
+        u, single = self._batch(given, problem.inputs if problem.steady else problem.fields)
+        p = self._parameters(parameters, len(u))  # (N, P)
+        coarse, factor = self._restrict(u)
+        generator = torch.Generator().manual_seed(seed)
+        if problem.steady:
+            frames = self._solutions(sampler, coarse, p, m, generator)[
+                :, :, None
+            ]  # (N, M, T, C, X[, Y]), T = 1
+        else:
+            start = encode(self.codec, coarse) if self.codec else coarse
+            frames = _draw(self.operator, sampler, start, p, steps or 0, m, generator)  # (N, M, T, C, X[, Y])
+            if self.codec:
+                frames = decode(self.codec, frames.reshape(len(u), -1, *frames.shape[3:]))
+                frames = frames.reshape(len(u), m, steps, *frames.shape[2:])
+        flat = self._refine(frames.reshape(-1, *frames.shape[2:]), factor)  # (N*M, T, C, X[, Y])
+        out = flat.reshape(len(u), m, *flat.shape[1:])
+        out = out[:, :, 0] if problem.steady else out
+        return out[0] if single else out
+
+    def spread(
+        self,
+        given: np.ndarray,
+        steps: int | None = None,
+        members: int | None = None,
+        parameters: Any = None,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """The standard deviation over the members of :meth:`ensemble`: the shape of a rollout or solution."""
+        drawn = self.ensemble(given, steps, members, parameters, seed)
+        return drawn.std(axis=-self.problem.dimensions - (2 if self.problem.steady else 3), ddof=1)
+
+    def _solutions(
+        self, sampler: Model, a: np.ndarray, parameters: np.ndarray, members: int, generator: torch.Generator
+    ) -> np.ndarray:
+        """(N, M, C, X[, Y]) in the fields' units for inputs on the training grid."""
+        model, corrector = self.operator, sampler.network
+        assert isinstance(corrector, Corrector)
+        p = model.normaliser.vary(model.problem, parameters)  # (N, varying)
+        given = model.normaliser.inputs.apply(torch.from_numpy(a))
+        average = model.facts["testTimeAugmentation"]
+        mean = solve(model.network, given, p, model.problem, average=average)  # (N, C, X[, Y])
+        out = []
+        with torch.inference_mode():
+            for one in range(len(given)):
+                same = [part[one].expand(members, *part.shape[1:]) for part in (given, mean, p)]
+                noise = corrector.noise(members, generator)
+                drawn = corrector.sample(noise, *same, sampler.facts["evaluations"])  # (M, C, X[, Y])
+                out.append(model.normaliser.fields.invert(same[1] + _unit(sampler, drawn) * drawn))
+        return torch.stack(out).numpy()
 
     def _is(self, *, steady: bool) -> None:
         if self.problem.steady != steady:
@@ -205,6 +303,39 @@ def _roll(model: Model, u: np.ndarray, parameters: np.ndarray, steps: int) -> np
     start = scale.apply(torch.from_numpy(u))  # (N, C, X[, Y])
     frames = rollout(model.network, start, model.normaliser.vary(model.problem, parameters), steps)
     return scale.invert(frames.flatten(0, 1)).reshape(frames.shape).numpy()  # (N, T, C, X[, Y])
+
+
+def _draw(
+    model: Model,
+    sampler: Model,
+    u: np.ndarray,
+    parameters: np.ndarray,
+    steps: int,
+    members: int,
+    generator: torch.Generator,
+) -> np.ndarray:
+    corrector, scale = sampler.network, model.normaliser.fields
+    assert isinstance(corrector, Corrector)
+    start = scale.apply(torch.from_numpy(u))  # (N, C, X[, Y])
+    frames = ensemble(
+        model.network,
+        corrector,
+        start,
+        model.normaliser.vary(model.problem, parameters),
+        steps,
+        members,
+        scale=_unit(sampler, start),
+        evaluations=sampler.facts["evaluations"],
+        carried=sampler.facts["carried"],
+        generator=generator,
+    )  # (N, M, T, C, X[, Y])
+    return scale.invert(frames.flatten(0, 2)).reshape(frames.shape).numpy()
+
+
+def _unit(sampler: Model, u: Tensor) -> Tensor:
+    """What one unit of a drawn residual is in normalised values, its calibration included: (C, 1[, 1])."""
+    scale = torch.tensor(sampler.facts["scale"], dtype=u.dtype) * sampler.facts["spread"]
+    return scale.reshape(-1, *[1] * (u.ndim - 2))
 
 
 def _trigonometric(u: Tensor, axis: int, factor: int) -> Tensor:

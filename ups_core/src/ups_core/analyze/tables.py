@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ups_core.analyze.numbers import number, whole
@@ -22,12 +22,16 @@ TRANSIENT = (
     ("nRMSE, last frame", "rollout.last_frame.nrmse"),
     ("nRMSE, one step", "one_step.nrmse"),
     ("Largest absolute error", "rollout.max_error"),
+    ("CRPS of the ensemble, whole rollout", "rollout.crps"),
+    ("Truth inside the central 80 %", "rollout.coverage"),
     ("Samples that diverged", "rollout.diverged"),
     ("Entries without a relative error (zero truth)", "rollout.undefined"),
 )
 STEADY = (
     ("Relative L2 error", "rel_l2"),
     ("Largest absolute error", "max_error"),
+    ("CRPS of the ensemble", "crps"),
+    ("Truth inside the central 80 %", "coverage"),
     ("Samples that diverged", "diverged"),
     ("Samples without a relative error (zero truth)", "undefined"),
 )
@@ -156,8 +160,7 @@ def training_facts(
     model: Mapping[str, Any], recipe: Mapping[str, Any], codec: Mapping[str, Any] | None = None
 ) -> list[tuple[str, str]]:
     """What was trained and how, in words; ``recipe`` is the one of the model's object."""
-    config = dict(recipe.get("stages", {}).get(model["stage"], {}).get("config", {}))
-    config.pop("architecture", None)
+    config = dict(model["training"])
     architecture = dict(model["config"])
     name = architecture.pop("name", model["stage"])
     limits = {"steps": "optimizer steps", "epochs": "epochs", "cpuBudgetSeconds": "CPU-seconds"}
@@ -177,6 +180,23 @@ def training_facts(
     if codec is not None:
         facts.insert(2, ("Codec", f"{whole(codec['parameters'])} more parameters"))
     return [*facts, ("Seed", str(recipe["seed"]))] if "seed" in recipe else facts
+
+
+def stage_table(verdicts: Sequence[Mapping[str, Any]]) -> Table:
+    """What became of each stage, and the figures that decided it; nothing of a stage alone."""
+    rows = [
+        [
+            verdict["stage"],
+            f"{verdict['decision']}: {verdict['why']}" if verdict["why"] else verdict["decision"],
+            verdict["metric"],
+            number(verdict["before"]),
+            number(verdict["after"]),
+            " to ".join(number(end, 2) for end in verdict["interval"]) if verdict["interval"] else "–",
+        ]
+        for verdict in verdicts
+    ]
+    columns = ["Stage", "Decision", "Metric (validation)", "Before", "After", "Gain, 95 % interval"]
+    return {"columns": columns, "rows": rows if len(rows) > 1 else []}
 
 
 def _settings(config: Mapping[str, Any]) -> str:

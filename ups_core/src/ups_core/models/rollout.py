@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ups_core.models.corrector import Corrector
+
 #: Values that one batch of a rollout may hold; larger ones are cut along the samples.
 BATCH_VALUES = 1 << 20
 
@@ -22,4 +24,39 @@ def rollout(model: nn.Module, u: Tensor, parameters: Tensor, steps: int) -> Tens
         for t in range(steps):
             state = model(state, p)  # (B, C, X[, Y])
             out[start : start + size, t] = state
+    return out
+
+
+@torch.inference_mode()
+def ensemble(
+    model: nn.Module,
+    corrector: Corrector,
+    u: Tensor,
+    parameters: Tensor,
+    steps: int,
+    members: int,
+    *,
+    scale: Tensor,
+    evaluations: int,
+    carried: bool,
+    generator: torch.Generator,
+) -> Tensor:
+    """``members`` rollouts of each sample, whose frames are the model's plus a drawn residual.
+
+    u (B, C, X[, Y]), parameters (B, P) and ``scale`` (C, 1[, 1]), the unit of drawn residuals, to
+    (B, M, T, C, X[, Y]); normalised values. Where residuals are ``carried``, each member goes on from its own
+    frame; else from the model's, of which its frame is an observation.
+    """
+    out = torch.empty(len(u), members, steps, *u.shape[1:], dtype=u.dtype)
+    size = max(1, BATCH_VALUES // (u[0].numel() * members))
+    for start in range(0, len(u), size):
+        state = u[start : start + size].repeat_interleave(members, 0)  # (B*M, C, X[, Y])
+        p = parameters[start : start + size].repeat_interleave(members, 0)  # (B*M, P)
+        for t in range(steps):
+            prediction = model(state, p)
+            noise = corrector.noise(len(state), generator)
+            residual = corrector.sample(noise, state, prediction, p, evaluations)
+            drawn = prediction + scale * residual  # (B*M, C, X[, Y])
+            out[start : start + size, :, t] = drawn.reshape(-1, members, *u.shape[1:])
+            state = drawn if carried else prediction
     return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ups_core.data.families import family as family_named
+from ups_core.evaluate.ensemble import judge_ensemble
 from ups_core.evaluate.files import write_fields, write_json, write_per_sample
 from ups_core.evaluate.judgement import Judgement
 from ups_core.evaluate.rollout import judge_transient
@@ -48,6 +49,8 @@ def run(ctx: StepContext) -> dict[str, Any]:
             judgement = judge_transient(
                 model, split, windows[split.name], family, names=asked["peers"], fno=fno, tick=tick
             )
+        if model.stochastic:
+            judgement.metrics |= judge_ensemble(model, split, windows.get(split.name))
         judged[split.name] = (split, judgement)
 
     metrics = {

@@ -26,6 +26,12 @@ def predict(
     steps: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Frames to predict; transient only.")
     ] = None,
+    members: Annotated[
+        int | None,
+        typer.Option(
+            metavar="M", min=2, help="Draw M members: their mean, and their standard deviation in F.std.npy."
+        ),
+    ] = None,
     store: StoreOption = None,
     engine: EngineOption = "local",
     namespace: NamespaceOption = None,
@@ -44,4 +50,6 @@ def predict(
     command = [sys.executable, "-m", "ups_core.predict", model, str(input_), str(out)]
     if steps is not None:
         command += ["--steps", str(steps)]
+    if members is not None:
+        command += ["--members", str(members)]
     raise typer.Exit(subprocess.run(command, check=False).returncode)
