@@ -140,7 +140,11 @@ def test_the_plan_refuses_a_config_that_is_not_valid():
         plan(run.model_copy(update={"spec": spec}), dataset)
 
 
-CHAIN = "[" + ", ".join(f"{{name: {n}, config: {{steps: 3}}}}" for n in ("operator", "diffusion", "distill")) + "]"
+CHAIN = (
+    "["
+    + ", ".join(f"{{name: {n}, config: {{steps: 3}}}}" for n in ("operator", "diffusion", "distill"))
+    + "]"
+)
 
 
 def test_each_stage_takes_the_object_of_the_one_before():

@@ -156,9 +156,8 @@ class Surrogate:
         coarse, factor = self._restrict(u)
         generator = torch.Generator().manual_seed(seed)
         if problem.steady:
-            frames = self._solutions(sampler, coarse, p, m, generator)[
-                :, :, None
-            ]  # (N, M, T, C, X[, Y]), T = 1
+            drawn = self._solutions(sampler, coarse, p, m, generator)
+            frames = drawn[:, :, None]  # (N, M, T, C, X[, Y]), T = 1
         else:
             start = encode(self.codec, coarse) if self.codec else coarse
             frames = _draw(self.operator, sampler, start, p, steps or 0, m, generator)  # (N, M, T, C, X[, Y])

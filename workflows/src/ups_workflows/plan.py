@@ -306,6 +306,7 @@ def stage_configs(stages: Sequence[Stage], family: str, *, steady: bool) -> dict
         if isinstance(config, CorrectorConfig):
             operator = checked["operator"]
             assert isinstance(operator, OperatorConfig)
-            config = config.resolved(operator, steady=steady)
+            assert operator.architecture != "default"
+            config = config.resolved(operator.architecture, steady=steady)
         checked[stage.name] = config
     return {name: config.to_dict() for name, config in checked.items()}

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from ups_core.api.architectures import (
     ARCHITECTURES,
     Architecture,
+    BaseArchitecture,
     ConvConfig,
     FNOConfig,
     GridArchitecture,
@@ -137,12 +138,11 @@ class CorrectorConfig(SampledConfig):
 
     _name_alone = field_validator("architecture", mode="before")(named)
 
-    def resolved(self, operator: OperatorConfig, *, steady: bool) -> CorrectorConfig:
-        """The same config with ``default`` replaced by what it stands for after that operator."""
+    def resolved(self, operator: BaseArchitecture, *, steady: bool) -> CorrectorConfig:
+        """The same config with ``default`` replaced by what it stands for after an operator of that kind."""
         if self.architecture != "default":
             return self
-        own = operator.resolved(steady=steady).architecture
-        chosen = own if isinstance(own, GridArchitecture) else default_architecture(steady=steady)
+        chosen = operator if isinstance(operator, GridArchitecture) else default_architecture(steady=steady)
         return self.model_copy(update={"architecture": chosen})
 
 

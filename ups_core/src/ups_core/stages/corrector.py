@@ -16,8 +16,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ups_core.api.stages import CorrectorConfig, OperatorConfig
+from ups_core.api.stages import CorrectorConfig
 from ups_core.evaluate.ensemble import CENTRAL, Scores, scores
+from ups_core.models.corrector import Corrector
 from ups_core.stages.base import Given, Judged, Prepared, enough_to_compare, splits_of
 from ups_core.surrogate import Surrogate
 from ups_core.train import gate, published
@@ -39,15 +40,15 @@ def prepare(given: Given, config: CorrectorConfig, seed: int, *, stage: str) -> 
     problem, normaliser = operator.problem, operator.normaliser
     train, val = splits_of(given.trained_on)
     enough_to_compare(val, stage)
-    if config.architecture == "default":
-        config = config.resolved(OperatorConfig(steps=1), steady=problem.steady)
+    config = config.resolved(published.architecture(operator.facts["config"]), steady=problem.steady)
     assert config.architecture != "default"
     settings = config.architecture.to_dict()
     network = published.build(stage, settings, problem)
+    assert isinstance(network, Corrector)
     residuals = Residuals.of(operator, train)
     scale = residuals.scale()
     task = Denoising(
-        network,  # pyright: ignore[reportArgumentType]
+        network,
         problem,
         residuals.in_units_of(scale),
         Residuals.of(operator, val).in_units_of(scale),

@@ -66,10 +66,10 @@ def given_to(ctx: StepContext) -> Given:
 def train(ctx: StepContext, prepared: Prepared, config: Training, seed: int) -> Fitted:
     """The loop, with its checkpoints, its rows in the run's record, and its ear for SIGTERM."""
     task, facts = prepared.task, prepared.facts
-    if "resume" in ctx.inputs:
-        name = published.NAMES[facts["stage"]]
-        weights = ctx.inputs["resume"].folder(ctx.work) / f"{name}.safetensors"
-        published.load_weights(task.model, weights)
+    weights = f"{published.NAMES[facts['stage']]}.safetensors"
+    resume = ctx.inputs.get("resume")
+    if resume and weights in resume.manifest.files:  # a stage that was dropped has left none
+        published.load_weights(task.model, resume.folder(ctx.work) / weights)
     saving = ctx.options.get("checkpoint", {})
     checkpoints = Checkpoints(
         ctx.store, ctx.record.path(f"checkpoints/{ctx.spec.key}"), ctx.work, keep=saving.get("keep", 3)

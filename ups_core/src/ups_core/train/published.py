@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ups_core.api.architectures import Architecture
+from ups_core.api.architectures import Architecture, BaseArchitecture, GridArchitecture
 from ups_core.api.stages import CodecConfig
 from ups_core.errors import DataInvalid, NotFound
 from ups_core.models.codec import Codec
@@ -57,11 +57,17 @@ def build(stage: str, config: Mapping[str, Any], problem: Problem) -> nn.Module:
     """The untrained network of a stage; ``config`` is the architecture's, or the codec's own."""
     if stage == "codec":
         return Codec(CodecConfig.model_validate(config), problem)
-    architecture = _architecture.validate_python(config)
+    chosen = architecture(config)
     if stage == "operator":
-        return architecture.build(problem)
-    network = architecture.network(problem, Corrector.channels_in(problem), len(problem.fields))
-    return Corrector(network, problem, galilean=architecture.galilean)
+        return chosen.build(problem)
+    assert isinstance(chosen, GridArchitecture)
+    network = chosen.network(problem, Corrector.channels_in(problem), len(problem.fields))
+    return Corrector(network, problem, galilean=chosen.galilean)
+
+
+def architecture(config: Mapping[str, Any]) -> BaseArchitecture:
+    """The architecture that a model's ``config`` describes."""
+    return _architecture.validate_python(config)
 
 
 def describe(

@@ -68,7 +68,7 @@ class Residuals:
         return cls(given, prediction, truth - prediction, parameters, pairs)
 
     def scale(self) -> Tensor:
-        """The standard deviation of each field's residual, (C,), no smaller than rounding."""
+        """The root mean square of each field's residual, (C,), no smaller than rounding."""
         axes = (0, *range(2, self.residual.ndim))
         return self.residual.double().square().mean(axes).sqrt().float().clamp(min=1e-7)
 
