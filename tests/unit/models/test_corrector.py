@@ -85,12 +85,14 @@ def test_samples_of_a_gaussian_have_its_mean_and_variance(line, mean, std, steps
 
 
 def test_a_mixture_and_its_velocity():
-    r, n = torch.randn(2, 2, 1, 8).double()
+    r, n = torch.randn(2, 2, 1, 8, dtype=torch.float64)  # (B, 1, X) both
+
+    def at(t: float) -> tuple[Tensor, Tensor]:
+        return mixed(r, n, torch.full((2,), t, dtype=torch.float64))
+
     for t in (0.0, 0.7, START):
-        z, velocity = mixed(r, n, torch.full((2,), t).double())
-        later, _ = mixed(r, n, torch.full((2,), t + 1e-6).double())
-        torch.testing.assert_close(velocity, (later - z) / 1e-6, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(mixed(r, n, torch.full((2,), math.pi / 2).double())[0], n)
+        torch.testing.assert_close(at(t)[1], (at(t + 1e-6)[0] - at(t)[0]) / 1e-6, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(at(math.pi / 2)[0], n)
 
 
 @pytest.mark.parametrize("carried", [True, False])

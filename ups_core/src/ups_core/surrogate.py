@@ -77,7 +77,8 @@ class Surrogate:
     @property
     def members(self) -> int:
         """How many members an ensemble has where nobody asks for another number."""
-        return self.sampler.facts["members"] if self.sampler else 1
+        sampler = self.sampler
+        return sampler.facts["members"] if sampler else 1
 
     def rollout(self, u0: np.ndarray, steps: int, parameters: Any = None) -> np.ndarray:
         """The ``steps`` frames after u0, predicted in closed loop.

@@ -7,7 +7,8 @@ member it is the absolute error, so both kinds are compared on one scale. The es
 space, divided by the root mean square of the truth.
 
 **Coverage** is the share of true values inside the central interval of their ensemble. Its bounds are
-members, k of M, at the probability k/(M+1): there the truth of a perfect ensemble lies below.
+members: the truth of a perfect ensemble lies below the k-th of M with the probability k/(M+1). Where the
+wanted share lies between two such intervals, both are counted, in the proportion that makes it exact.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def crps(members: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def covered(members: np.ndarray, truth: np.ndarray, share: float = CENTRAL) -> np.ndarray:
-    """Whether each true value lies in the central interval: (N, M, ...) and truth (N, ...) to (N, ...)."""
+    """1 where a true value is in the central interval, 0 outside: (N, M, ...) and (N, ...) to (N, ...)."""
     ordered = np.sort(np.asarray(members, dtype=np.float64), axis=1)
     return _covered(ordered, truth, share)
 
@@ -53,9 +54,9 @@ def _covered(ordered: np.ndarray, truth: np.ndarray, share: float) -> np.ndarray
     if place < 0:
         raise ValueError(f"{ordered.shape[1]} members have no central interval of {share:g}")
     k, between = int(place), place - int(place)
-    low = ordered[:, k] * (1 - between) + ordered[:, k + 1] * between
-    high = ordered[:, -1 - k] * (1 - between) + ordered[:, -2 - k] * between
-    return (low <= truth) & (truth <= high)
+    outer = (ordered[:, k] <= truth) & (truth <= ordered[:, -1 - k])
+    inner = (ordered[:, k + 1] <= truth) & (truth <= ordered[:, -2 - k])
+    return (1 - between) * outer + between * inner
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ none: the noise is the sample, however few the steps.
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -81,12 +80,11 @@ class Corrector(nn.Module):
     ) -> Tensor:
         """Residuals (B, C, X[, Y]) from noise, in ``steps`` evaluations; a function of the noise alone.
 
-        Each step goes from one angle to the next on the circle that the velocity points along (DDIM, Song
-        et al. 2021, in these coordinates).
+        Euler steps in the angle. Steps along circles (DDIM) would be exact for a residual without any
+        scatter, and lose half the variance of a Gaussian one in four steps.
         """
-        angles = [START * (1 - i / steps) for i in range(steps + 1)]
-        z = noise
-        for angle, after in pairwise(angles):
-            velocity = self(z, torch.full((len(z),), angle), given, prediction, parameters)
-            z = math.cos(angle - after) * z - math.sin(angle - after) * velocity
+        z, stride = noise, START / steps
+        for i in range(steps):
+            angle = torch.full((len(z),), START - i * stride)  # (B,)
+            z = z - stride * self(z, angle, given, prediction, parameters)
         return z
