@@ -95,10 +95,10 @@ def report(
     rows[5]["val.rollout.nrmse"] = None
     rows[9]["val.rollout.nrmse"] = 0.02
     (trained / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    verdict = {"stage": "operator", "decision": "kept", "why": "", "metric": "rollout.nrmse", "before": None,
+    verdict = {"stage": "operator", "decision": "kept", "why": "", "metric": "error", "before": None,
                "after": 0.02, "interval": None, "figures": {}}  # fmt: skip
     dropped = {**verdict, "stage": "diffusion", "decision": "dropped", "why": "no gain", "before": 0.01,
-               "metric": "rollout.crps", "interval": [-0.013, -0.007]}  # fmt: skip
+               "metric": "crps", "interval": [-0.013, -0.007]}  # fmt: skip
     (trained / "verdicts.json").write_text(json.dumps([verdict, dropped]))
     (splits / "dataset.json").write_text(
         json.dumps({**dataset, "title": "Test <i>equation</i>, u_t + u u_xx = 0"})
@@ -130,7 +130,7 @@ def test_a_transient_report(waves: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert_allowed(html)
     assert_allowed(done)
     interval = f"{number(-0.013, 2)} to {number(-0.007, 2)}"
-    cells = ["diffusion", "dropped: no gain", "rollout.crps", number(0.01), number(0.02), interval]
+    cells = ["diffusion", "dropped: no gain", "crps", number(0.01), number(0.02), interval]
     assert f"| {' | '.join(cells)} |" in markdown
     for name in ("rollout.nrmse", "one_step.nrmse", "persistence.rollout.nrmse", "far.rollout.nrmse"):
         assert number(metrics[name]) in html, name
@@ -171,6 +171,8 @@ def test_a_perfect_model_has_a_report_too(
         known |= {(a.flat[0], a.shape[-1]): u for a, u in pairs}
 
     class Exact:
+        stochastic = False
+
         def solve(self, a: np.ndarray, parameters: np.ndarray | None = None) -> np.ndarray:
             return np.stack([known[one.flat[0], one.shape[-1]] for one in a])
 

@@ -73,6 +73,7 @@ BETTER, SAME, WORSE = (gate.Gain(1, 1 - g, g, g - 0.1, g + 0.1) for g in (0.5, 0
 @pytest.mark.parametrize(
     ("score", "error", "coverage", "why"),
     [
+        (gate.Gain(1, 0.91, 0.09, 0.08, 0.1), SAME, 0.8, "no gain"),
         (BETTER, SAME, 0.8, ""),
         (BETTER, BETTER, 0.75, ""),
         (SAME, SAME, 0.8, "no gain"),
@@ -83,7 +84,9 @@ BETTER, SAME, WORSE = (gate.Gain(1, 1 - g, g, g - 0.1, g + 0.1) for g in (0.5, 0
     ],
 )
 def test_the_gate_of_an_ensemble(score, error, coverage, why):
-    verdict = gate.ensemble("diffusion", ("rollout.crps", "rollout.nrmse"), score, error, coverage, 1.2)
+    verdict = gate.ensemble(
+        "diffusion", ("rollout.crps", "rollout.nrmse"), score, error, coverage, spread=1.2, least=0.1
+    )
     assert (verdict.kept, verdict.why) == (not why, why)
     assert verdict.metrics()["train.diffusion.gain"] == score.gain
     assert verdict.metrics()["train.diffusion.rollout.nrmse.after"] == error.after
@@ -107,7 +110,13 @@ def test_the_gate_of_a_codec(value, kept):
 
 def test_a_verdict_is_json_whatever_its_figures():
     verdict = gate.ensemble(
-        "diffusion", ("a", "b"), gate.gain(np.ones(2), np.full(2, np.inf), 0), SAME, math.nan, 1.0
+        "diffusion",
+        ("a", "b"),
+        gate.gain(np.ones(2), np.full(2, np.inf), 0),
+        SAME,
+        math.nan,
+        spread=1.0,
+        least=0.1,
     )
     told = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
     assert (told["after"], told["decision"], told["figures"]["coverage"]) == (None, "dropped", None)

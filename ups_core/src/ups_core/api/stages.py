@@ -133,6 +133,9 @@ class CorrectorConfig(SampledConfig):
     """Evaluations of the network for one sample."""
     members: Annotated[int, Field(ge=10, le=256)] = 16
     """Members of an ensemble, where a prediction does not ask for another number."""
+    min_gain: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share by which the score must fall, besides more than its spread, to be worth an ensemble. Where all
+    errors are chance and Gaussian, an ideal ensemble gains 0.29."""
     augment: bool = True
     """Transform training samples by the family's exact symmetries."""
 
@@ -151,8 +154,8 @@ class DiffusionConfig(CorrectorConfig):
     ensembles of rollouts are drawn.
 
     Kept where it brings the continuous ranked probability score (CRPS) of validation rollouts down by more
-    than its spread, the ensemble's mean is no worse by more than its spread, and the central 80 % interval
-    holds 75 to 85 % of the truth.
+    than its spread and by `minGain`, the ensemble's mean is no worse by more than its spread, and the central
+    80 % interval holds 75 to 85 % of the truth.
     """
 
 

@@ -81,6 +81,7 @@ def prepare(given: Given, config: CorrectorConfig, seed: int, *, stage: str) -> 
             gate.gain(before.error, after.error, seed),
             coverage=float(after.coverage.mean()),
             spread=spread,
+            least=config.min_gain,
         )
         return Judged(verdict, {"carried": carried, "spread": spread})
 

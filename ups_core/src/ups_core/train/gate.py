@@ -130,15 +130,24 @@ def against_target(stage: str, metric: str, target: float, value: float) -> Verd
 
 
 def ensemble(
-    stage: str, metrics: tuple[str, str], score: Gain, error: Gain, coverage: float, spread: float
+    stage: str,
+    metrics: tuple[str, str],
+    score: Gain,
+    error: Gain,
+    coverage: float,
+    *,
+    spread: float,
+    least: float,
 ) -> Verdict:
     """Kept where the score is better, the error of the mean no worse, and the interval true.
 
     ``metrics`` are the names of score and error; ``coverage`` is the share of the truth in the central
-    80 % interval, ``spread`` the factor on the samples with which it was reached.
+    80 % interval, ``spread`` the factor on the samples with which it was reached, and ``least`` the share
+    of the score before that must be gained.
     """
     low, high = COVERAGE
-    why = "" if score.better and not error.worse else "no gain"
+    enough = score.better and score.gain >= least * score.before
+    why = "" if enough and not error.worse else "no gain"
     if not why and not low <= coverage <= high:
         why = "not calibrated"
     figures = {
