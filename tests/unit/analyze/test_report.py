@@ -93,6 +93,7 @@ def report(
             {"problem": problem.to_dict(),
              "domain": Domain.read(data, problem, "2" * 64, at_rest=False).to_dict(),
              "stage": "operator", "config": {"name": "conv", "width": 32}, "parameters": 20833, "steps": 100,
+             "training": {"steps": 100},
              "validation": {"metric": "val.rollout.nrmse", "value": 0.02, "step": 90}}
         )
     )  # fmt: skip
@@ -100,6 +101,11 @@ def report(
     rows[5]["val.rollout.nrmse"] = None
     rows[9]["val.rollout.nrmse"] = 0.02
     (trained / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    verdict = {"stage": "operator", "decision": "kept", "why": "", "metric": "error", "before": None,
+               "after": 0.02, "interval": None, "figures": {}}  # fmt: skip
+    dropped = {**verdict, "stage": "diffusion", "decision": "dropped", "why": "no gain", "before": 0.01,
+               "metric": "crps", "interval": [-0.013, -0.007]}  # fmt: skip
+    (trained / "verdicts.json").write_text(json.dumps([verdict, dropped]))
     (splits / "dataset.json").write_text(
         json.dumps({**dataset, "title": "Test <i>equation</i>, u_t + u u_xx = 0"})
     )
@@ -129,6 +135,9 @@ def test_a_transient_report(waves: Path, tmp_path: Path, monkeypatch: pytest.Mon
     done = complete(html, {"run": {"name": "demo"}, "steps": [], "commands": ["ups run demo.yaml"]})
     assert_allowed(html)
     assert_allowed(done)
+    interval = f"{number(-0.013, 2)} to {number(-0.007, 2)}"
+    cells = ["diffusion", "dropped: no gain", "crps", number(0.01), number(0.02), interval]
+    assert f"| {' | '.join(cells)} |" in markdown
     for name in ("rollout.nrmse", "one_step.nrmse", "persistence.rollout.nrmse", "far.rollout.nrmse"):
         assert number(metrics[name]) in html, name
         assert number(metrics[name]) in markdown, name
@@ -171,6 +180,8 @@ def test_a_perfect_model_has_a_report_too(
         known |= {(a.flat[0], a.shape[-1]): u for a, u in pairs}
 
     class Exact:
+        stochastic = False
+
         def solve(self, a: np.ndarray, parameters: np.ndarray | None = None) -> np.ndarray:
             return np.stack([known[one.flat[0], one.shape[-1]] for one in a])
 

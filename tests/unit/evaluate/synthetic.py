@@ -145,6 +145,7 @@ class Wave:
 
     gain: float = 1.0
     nan_after: int | None = None
+    stochastic: bool = False
 
     def rollout(self, u0: np.ndarray, steps: int, parameters: np.ndarray | None = None) -> np.ndarray:
         assert parameters is not None
@@ -166,13 +167,19 @@ class Noisy(Wave):
 
     noise: float = 0.1
     stochastic: bool = True
+    members: int = 19
 
     def ensemble(
-        self, u0: np.ndarray, steps: int, members: int, parameters: np.ndarray | None, seed: int
+        self,
+        given: np.ndarray,
+        steps: int,
+        members: int | None = None,
+        parameters: np.ndarray | None = None,
+        seed: int = 0,
     ) -> np.ndarray:
-        mean = self.rollout(u0, steps, parameters)  # (N, T, C, X)
+        mean = self.rollout(given, steps, parameters)  # (N, T, C, X)
         return mean[:, None] + self.noise * np.random.default_rng(seed).normal(
-            size=(len(mean), members, *mean.shape[1:])
+            size=(len(mean), members or self.members, *mean.shape[1:])
         )
 
 
@@ -181,6 +188,7 @@ class Medium:
     """The exact solution of a constant medium, times ``gain``."""
 
     gain: float = 1.0
+    stochastic: bool = False
 
     def solve(self, a: np.ndarray, parameters: np.ndarray | None = None) -> np.ndarray:
         x = np.arange(a.shape[-1]) / a.shape[-1]

@@ -106,40 +106,6 @@ def test_a_horizon_ends_before_the_first_frame_that_is_too_wrong() -> None:
     assert metrics.horizon(error, 0.2).tolist() == [2, 4, 0, 3]
 
 
-def test_crps_is_the_definition_and_of_draws_from_one_distribution_the_smallest() -> None:
-    members, truth = RNG.normal(size=(3, 5, 4)), RNG.normal(size=(3, 4))
-    found = metrics.crps(members, truth)
-    for n, k in np.ndindex(3, 4):
-        x, y = members[n, :, k].tolist(), truth[n, k]
-        skill = sum(abs(a - y) for a in x) / 5
-        spread = sum(abs(a - b) for a in x for b in x) / (2 * 5 * 4)
-        assert found[n, k] == pytest.approx(skill - spread, rel=1e-12)
-    # Fair: over many truths the mean is that of the distribution, 1/sqrt(pi) for a normal one.
-    draws, truths = RNG.normal(size=(40_000, 3)), RNG.normal(size=40_000)
-    assert metrics.crps(draws, truths).mean() == pytest.approx(1 / math.sqrt(math.pi), abs=0.02)
-    assert metrics.crps(1.5 * draws, truths).mean() > metrics.crps(draws, truths).mean()
-    assert metrics.crps(0.5 * draws, truths).mean() > metrics.crps(draws, truths).mean()
-    assert np.isinf(metrics.crps(np.where(members > 2, members, np.nan), truth)).all()
-    with pytest.raises(ValueError, match="at least 2"):
-        metrics.crps(members[:, :1], truth)
-
-
-@pytest.mark.parametrize("count", [9, 19])
-def test_a_truth_that_is_one_more_draw_is_covered_as_often_as_said(count: int) -> None:
-    members, truth = RNG.normal(size=(40_000, count)), RNG.normal(size=40_000)
-    assert metrics.covered(members, truth, 0.8).mean() == pytest.approx(0.8, abs=0.01)
-    ordered = np.sort(members[:, :9], axis=1)  # of nine members the interval is from the first to the last
-    inside = (ordered[:, 0] <= truth) & (truth <= ordered[:, -1])
-    assert (metrics.covered(members[:, :9], truth, 0.8) == inside).all()
-
-
-def test_spread_over_skill_is_one_where_the_truth_is_one_more_draw() -> None:
-    members, truth = RNG.normal(size=(40_000, 4)), RNG.normal(size=40_000)
-    variance = np.mean([np.var(x, ddof=1) for x in members[:2000]])
-    error = np.mean((members.mean(axis=1) - truth) ** 2)
-    assert metrics.spread_skill(np.array(variance), np.array(error), 4) == pytest.approx(1, abs=0.03)
-
-
 fields = arrays(np.float64, (2, 3, 1, 5), elements=st.floats(-1e3, 1e3, width=32, allow_subnormal=False))
 
 

@@ -137,6 +137,15 @@ def test_solver_takes_one_viscosity_per_sample() -> None:
         np.testing.assert_array_equal(both[i], one[0])
 
 
+def test_observation_noise_has_its_size_and_no_mean(tmp_path: Path) -> None:
+    clean, noisy = (read(write(tmp_path / f"{n}.hdf5", range(4), observationNoise=n)) for n in (0.0, 0.1))
+    noise = (noisy - clean) / clean[:, :1].std(axis=2, keepdims=True)  # (N, T, X)
+    assert noise.std() == pytest.approx(0.1, rel=0.05)
+    assert np.abs(noise.mean(axis=2)).max() < 1e-6
+    later = read(write(tmp_path / "later.hdf5", range(2, 4), observationNoise=0.1))
+    np.testing.assert_array_equal(later, noisy[2:])
+
+
 @pytest.mark.parametrize(
     ("params", "where"),
     [
@@ -144,6 +153,7 @@ def test_solver_takes_one_viscosity_per_sample() -> None:
         ({"nu": float("nan")}, "nu"),
         ({"points": 64.5}, "points"),
         ({"frames": 1}, "frames"),
+        ({"observationNoise": -0.1}, "observationNoise"),
         ({"Nu": 0.1}, "Nu"),
         ({"viscosity": 0.1}, "viscosity"),
     ],

@@ -34,7 +34,7 @@ def test_object_holds_what_a_reader_needs(context, line_cache):
     ctx = context({**SMALL, "steps": 12}, data=line_cache)
     result = train.run(ctx)
     facts = json.loads((ctx.out / "model.json").read_text())
-    assert sorted(contents(ctx.out)) == ["curve.jsonl", "model.json", "model.safetensors"]
+    assert sorted(contents(ctx.out)) == ["curve.jsonl", "model.json", "model.safetensors", "verdicts.json"]
     assert facts["shapes"]["network.lift.weight"] == [4, 1, 5]
     assert facts["domain"]["data"] == ctx.inputs["data"].digest
     u = np.load(line_cache / "train/u.npy")
@@ -201,13 +201,13 @@ def test_steady(context, square_cache):
 
 def test_codec_then_operator_on_its_codes(context, line_cache):
     codec = context(
-        {"steps": 20, "latentChannels": 3, "downsample": 2, "width": 8, "batchSize": 8},
+        {"steps": 20, "latentChannels": 3, "downsample": 2, "width": 8, "batchSize": 8, "target": 2.0},
         stage="codec",
         data=line_cache,
     )
     result = train.run(codec)
     assert result["metrics"]["train.val.reconstruction.nrmse"] < 2
-    coded = context({}, step="encode", data=line_cache, codec=codec.out)
+    coded = context({}, step="encode", data=line_cache, model=codec.out)
     encode.run(coded)
     z = np.load(coded.out / "test/u.npy")
     assert z.shape == (4, 4, 3, 8)
@@ -215,7 +215,7 @@ def test_codec_then_operator_on_its_codes(context, line_cache):
     dataset = json.loads((coded.out / "dataset.json").read_text())
     assert dataset["splits"]["test"] == {"samples": 4, "shape": [4, 3, 8]}
     operator = context(
-        {**SMALL, "steps": 8}, key="a" * 64, data=line_cache, codec=codec.out, latents=coded.out
+        {**SMALL, "steps": 8}, key="a" * 64, data=line_cache, model=codec.out, latents=coded.out
     )
     train.run(operator)
     surrogate = Surrogate.load(operator.out)

@@ -83,8 +83,8 @@ def test_a_codec_comes_before_what_is_trained_on_its_latents():
         "spec.stages=[{name: codec, config: {steps: 3}}, {name: operator, config: {steps: 3}}]"
     )
     steps = {step.name: step for step in plan(run, dataset).steps}
-    assert steps["encode"].inputs == {"data": "cache", "codec": "train-codec"}
-    assert steps["train-operator"].inputs == {"data": "cache", "codec": "train-codec", "latents": "encode"}
+    assert steps["encode"].inputs == {"data": "cache", "model": "train-codec"}
+    assert steps["train-operator"].inputs == {"data": "cache", "model": "train-codec", "latents": "encode"}
     assert steps["evaluate"].inputs["model"] == "train-operator"
 
 
@@ -138,3 +138,53 @@ def test_the_plan_refuses_a_config_that_is_not_valid():
     spec = run.spec.model_copy(update={"stages": [stage]})
     with pytest.raises(InvalidSpec, match="config"):
         plan(run.model_copy(update={"spec": spec}), dataset)
+
+
+CHAIN = (
+    "["
+    + ", ".join(f"{{name: {n}, config: {{steps: 3}}}}" for n in ("operator", "diffusion", "distill"))
+    + "]"
+)
+
+
+def test_each_stage_takes_the_object_of_the_one_before():
+    run, dataset = resources(f"spec.stages={CHAIN}")
+    steps = {step.name: step for step in plan(run, dataset).steps}
+    assert steps["train-operator"].inputs == {"data": "cache"}
+    assert steps["train-diffusion"].inputs == {"data": "cache", "model": "train-operator"}
+    assert steps["train-distill"].inputs == {"data": "cache", "model": "train-diffusion"}
+    assert steps["evaluate"].inputs["model"] == steps["analyze"].inputs["model"] == "train-distill"
+    config = steps["train-diffusion"].recipe["stages"]["diffusion"]["config"]
+    assert config["architecture"]["name"] == "conv"
+
+
+@pytest.mark.parametrize(
+    ("stages", "words"),
+    [
+        ("[{name: diffusion, config: {steps: 3}}]", "diffusion builds on stage operator"),
+        (
+            "[{name: operator, config: {steps: 3}}, {name: distill, config: {steps: 3}}]",
+            "distill builds on stage diffusion",
+        ),
+        (
+            "[{name: operator, config: {steps: 3}}, {name: codec, config: {steps: 3}}]",
+            "stages run in the order codec, operator",
+        ),
+        ("[{name: codec, config: {steps: 3}}]", "needs the stage operator"),
+    ],
+)
+def test_stages_that_make_no_surrogate(stages, words):
+    _, findings = parse(template_text("burgers1d"), "quickstart.yaml", (f"spec.stages={stages}",))
+    assert any(words in finding.what for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("template", "stage"), [("burgers1d", "steady-prior"), ("darcy2d", "diffusion"), ("darcy2d", "codec")]
+)
+def test_a_stage_of_the_other_kind_of_problem(template, stage):
+    names = ("codec", "operator") if stage == "codec" else ("operator", stage)
+    stages = ", ".join(f"{{name: {name}, config: {{steps: 3}}}}" for name in names)
+    loaded, findings = parse(template_text(template), "x.yaml", (f"spec.stages=[{stages}]",))
+    assert findings == []
+    with pytest.raises(InvalidSpec, match=f"stage {stage} is for"):
+        plan(next(iter(loaded.runs.values())), next(iter(loaded.datasets.values())))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ups_core.errors import InvalidSpec, UpsError
+from ups_core.models.advance import Solve
 from ups_core.models.codec import Codec
 from ups_core.output import check_file, check_folder, whole_file, writing
 from ups_core.store import open_uri
@@ -52,6 +53,7 @@ class Program(nn.Module):
     def forward(self, u: Tensor, parameters: Tensor | None = None) -> Tensor:
         p, scale = self._scaled(u, parameters), self.normaliser.fields  # (B, P)
         if self.problem.steady:
+            assert isinstance(self.network, Solve)
             a = self.normaliser.inputs.apply(u)
             return scale.invert(averaged(self.network, a, p, self.problem, self.elements))  # (B, C', X[, Y])
         if self.codec is None or self.outer is None:

@@ -32,7 +32,9 @@ class Given:
     units: Mapping[str, str] = field(default_factory=dict)
 
 
-def predict(surrogate: Surrogate, given: Path, out: Path, steps: int | None) -> tuple[int, ...]:
+def predict(
+    surrogate: Surrogate, given: Path, out: Path, steps: int | None, members: int | None = None
+) -> tuple[int, ...]:
     """Predict from a file into an ``.npy`` file; returns the shape written.
 
     Transient: states (N, C, X[, Y]) and ``steps`` to frames (N, steps, C, X[, Y]). Steady: inputs to
@@ -44,6 +46,9 @@ def predict(surrogate: Surrogate, given: Path, out: Path, steps: int | None) -> 
       what training is compared with: nodes ``x``, ``y``, times ``t``, ``units`` (C,) of the channels.
 
     ``out`` is written batch by batch, and complete or absent.
+
+    With ``members`` that many are drawn, ``out`` is their mean, and their standard deviation lies beside it
+    with the suffix ``.std.npy``. InvalidSpec where the surrogate is deterministic.
     """
     problem = surrogate.problem
     if problem.steady and steps is not None:
@@ -53,6 +58,16 @@ def predict(surrogate: Surrogate, given: Path, out: Path, steps: int | None) -> 
     read = read_npz(given, problem) if given.suffix == ".npz" else read_npy(given, problem)
     about = {"coordinates": read.coordinates, "units": read.units}
     shape = surrogate.shape(read.values, steps)
+    if members is not None:
+        drawn = surrogate.ensemble(read.values, steps, members, read.parameters, **about)
+        axis = read.values.ndim - problem.dimensions - 1  # M, behind N where there is one
+        for path, values in (
+            (out.with_suffix(".std.npy"), drawn.std(axis=axis, ddof=1)),
+            (out, drawn.mean(axis=axis)),
+        ):
+            with whole_array(path, "--out", shape) as predicted:
+                predicted[...] = values
+        return shape
     with whole_array(out, "--out", shape) as predicted:
         if steps is None:
             surrogate.solve(read.values, read.parameters, **about, out=predicted)
@@ -180,12 +195,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--extrapolate", action="store_true")
+    parser.add_argument("--members", type=int)
     args = parser.parse_args()
     keep_freed_memory()
     try:
         check_file(args.out, "--out")
         surrogate = Surrogate.load(args.model, extrapolate=args.extrapolate)
-        shape = predict(surrogate, args.input, args.out, args.steps)
+        shape = predict(surrogate, args.input, args.out, args.steps, args.members)
     except UpsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)

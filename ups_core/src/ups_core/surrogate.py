@@ -24,10 +24,11 @@ from torch import Tensor
 from ups_core.errors import DataInvalid, InvalidSpec
 from ups_core.models import limits
 from ups_core.models.advance import Solve
+from ups_core.models.corrector import Corrector
 from ups_core.models.domain import Domain
 from ups_core.models.grid import refine, refinement, restrict
 from ups_core.models.problem import Problem, shape_text
-from ups_core.models.rollout import BATCH_VALUES, frames
+from ups_core.models.rollout import BATCH_VALUES, corrected, ensemble, frames
 from ups_core.store import open_uri
 from ups_core.train import published
 from ups_core.train.coding import decode, encode
@@ -41,6 +42,8 @@ class Surrogate:
 
     operator: Model
     codec: Model | None = None
+    corrector: Model | None = None
+    student: Model | None = None
     #: Whether parameters and values far outside the range of training are answered, not refused.
     extrapolate: bool = False
 
@@ -58,13 +61,13 @@ class Surrogate:
 
     @classmethod
     def _read(cls, folder: Path, extrapolate: bool) -> Self:
-        operator = published.read(folder)
-        if operator.facts["stage"] == "codec":
+        beside = [name for name in ("codec", "corrector", "student") if (folder / f"{name}.json").exists()]
+        if "codec" in beside and not (folder / "model.json").exists():
             raise InvalidSpec(
                 "a codec alone predicts nothing", where=folder, expected="the object of the stage operator"
             )
-        codec = published.read(folder, "codec") if (folder / "codec.json").exists() else None
-        return cls(operator, codec, extrapolate)
+        parts = {name: published.read(folder, name) for name in beside}
+        return cls(published.read(folder), **parts, extrapolate=extrapolate)
 
     @property
     def problem(self) -> Problem:
@@ -75,6 +78,22 @@ class Surrogate:
     def domain(self) -> Domain:
         """What training has seen, in physical fields."""
         return self.operator.domain
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether predictions are ensembles: a corrector was trained and kept."""
+        return self.sampler is not None
+
+    @property
+    def sampler(self) -> Model | None:
+        """What draws the samples: the student, where one was kept, else the corrector that taught it."""
+        return self.student or self.corrector
+
+    @property
+    def members(self) -> int:
+        """How many members an ensemble has where nobody asks for another number."""
+        sampler = self.sampler
+        return sampler.facts["members"] if sampler else 1
 
     def shape(self, given: np.ndarray, steps: int | None = None) -> tuple[int, ...]:
         """Of what is predicted from this input: ``steps`` frames, or the solution of a steady problem.
@@ -100,7 +119,8 @@ class Surrogate:
         ``u0`` (N, C, X[, Y]), or (C, X[, Y]) for one sample, in physical units; ``parameters`` (N, P) or a
         mapping of names to values, not needed for those that were the same in all training samples.
         Returns float32 (N, steps, C, X[, Y]), or (steps, C, X[, Y]): ``out``, where it is given. Both
-        ``u0`` and ``out`` may be mapped files; only a batch of samples is in memory.
+        ``u0`` and ``out`` may be mapped files; only a batch of samples is in memory. Where the surrogate is
+        stochastic, these are the means of :meth:`ensemble` with its own number of members and seed 0.
 
         A grid that is finer by a whole factor is restricted to the training grid, and the frames are
         interpolated back (periodic axes: trigonometric; between walls: cubic, where node i of n lies at
@@ -112,6 +132,10 @@ class Surrogate:
         self._is(steady=False)
         given = self._accept(u0, parameters, coordinates, units)
         whole, rows = given.into(out, self.shape(np.asarray(u0), steps))
+        if self.stochastic:
+            for batch, drawn in self._ensembles(given, steps, self.members, seed=0):
+                rows[batch] = drawn.mean(axis=1)
+            return whole
         for batch, u, p in given.batches():
             for t, frame in zip(range(steps), self._frames(u, p), strict=False):
                 rows[batch, t] = refine(frame, self.problem, given.factor).numpy()
@@ -128,14 +152,18 @@ class Surrogate:
     ) -> np.ndarray:
         """The solution of a steady problem: (N, C, X[, Y]), or (C, X[, Y]), to the same form, float32.
 
-        Arguments, finer grids and errors as in :meth:`rollout`; but what means the same on every grid (a
-        Fourier neural operator, a learned discretisation) is evaluated on the one that is given.
+        Arguments, finer grids, errors and ensembles as in :meth:`rollout`; but what means the same on every
+        grid (a Fourier neural operator, a learned discretisation) is evaluated on the one that is given.
         """
         self._is(steady=True)
         model, scaled, network = self.operator, self.operator.normaliser, self.operator.network
         assert isinstance(network, Solve)
         given = self._accept(a, parameters, coordinates, units)
         whole, solutions = given.into(out, self.shape(np.asarray(a)))
+        if self.stochastic:
+            for batch, drawn in self._ensembles(given, None, self.members, seed=0):
+                solutions[batch] = drawn.mean(axis=1)
+            return whole
         for batch, inputs, p in given.batches():
             normalised = scaled.inputs.apply(torch.from_numpy(inputs))  # (B, C, X[, Y])
             average = model.facts["testTimeAugmentation"]
@@ -143,6 +171,103 @@ class Surrogate:
             u = solve(network, normalised, varying, model.problem, average=average)
             solutions[batch] = refine(scaled.fields.invert(u), self.problem, given.factor).numpy()
         return whole
+
+    def ensemble(
+        self,
+        given: np.ndarray,
+        steps: int | None = None,
+        members: int | None = None,
+        parameters: Any = None,
+        seed: int = 0,
+        *,
+        coordinates: Mapping[str, np.ndarray] | None = None,
+        units: Mapping[str, str] | None = None,
+    ) -> np.ndarray:
+        """Possible futures of the states ``given``, or possible solutions of a steady problem, float32.
+
+        Transient: (N, C, X[, Y]) and ``steps`` to (N, M, steps, C, X[, Y]), in closed loop.
+        Steady: (N, C, X[, Y]) to (N, M, C, X[, Y]). Without N where ``given`` has none. The same arguments
+        give the same samples. Other arguments, grids and errors as in :meth:`rollout`; InvalidSpec where the
+        surrogate is deterministic.
+        """
+        problem = self.problem
+        if self.sampler is None:
+            raise InvalidSpec(
+                "the surrogate is deterministic: it has no ensemble",
+                expected="a surrogate whose stage diffusion or steady-prior was kept",
+                fix="call .solve(...)" if problem.steady else "call .rollout(...)",
+            )
+        self._is(steady=steps is None)
+        accepted = self._accept(given, parameters, coordinates, units)
+        drawn = [part for _, part in self._ensembles(accepted, steps, members or self.members, seed)]
+        whole = np.concatenate(drawn)  # (N, M, [T,] C, X[, Y])
+        return whole[0] if accepted.single else whole
+
+    def spread(
+        self,
+        given: np.ndarray,
+        steps: int | None = None,
+        members: int | None = None,
+        parameters: Any = None,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """The standard deviation over the members of :meth:`ensemble`: the shape of a rollout or solution."""
+        drawn = self.ensemble(given, steps, members, parameters, seed)
+        return drawn.std(axis=-self.problem.dimensions - (2 if self.problem.steady else 3), ddof=1)
+
+    def _ensembles(
+        self, given: Accepted, steps: int | None, members: int, seed: int
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Rows, and their members (B, M, [T,] C, X[, Y]) on the grid that was given."""
+        generator = torch.Generator().manual_seed(seed)
+        for batch, u, p in given.batches():
+            drawn = self._drawn(u, p, steps, members, generator)  # (B, M, [T,] C, X[, Y])
+            flat = torch.from_numpy(drawn.reshape(-1, *drawn.shape[-self.problem.dimensions - 1 :]))
+            fine = refine(flat, self.problem, given.factor).numpy()  # (B*M[*T], C, X[, Y])
+            yield batch, fine.reshape(*drawn.shape[: -self.problem.dimensions - 1], *fine.shape[1:])
+
+    def _drawn(
+        self,
+        u: np.ndarray,
+        parameters: np.ndarray,
+        steps: int | None,
+        members: int,
+        generator: torch.Generator,
+    ) -> np.ndarray:
+        """(B, M, [T,] C, X[, Y]) on the training grid, in the fields' units."""
+        model, sampler = self.operator, self.sampler
+        assert sampler is not None
+        corrector, scaled = sampler.network, model.normaliser
+        assert isinstance(corrector, Corrector)
+        p = scaled.vary(model.problem, parameters)  # (B, varying)
+        unit = torch.tensor(sampler.facts["scale"]) * sampler.facts["spread"]
+        unit = unit.reshape(-1, *[1] * model.problem.dimensions)  # (C, 1[, 1]), of a drawn residual
+        evaluations = sampler.facts["evaluations"]
+        if steps is None:
+            assert isinstance(model.network, Solve)
+            a = scaled.inputs.apply(torch.from_numpy(u))  # (B, C, X[, Y])
+            average = model.facts["testTimeAugmentation"]
+            mean = solve(model.network, a, p, model.problem, average=average)  # (B, C, X[, Y])
+            out = corrected(corrector, a, mean, p, members, unit, evaluations, generator)
+            return scaled.fields.invert(out.flatten(0, 1)).reshape(out.shape).numpy()  # (B, M, C, X[, Y])
+        start = scaled.fields.apply(torch.from_numpy(encode(self.codec, u) if self.codec else u))
+        out = ensemble(
+            model.network,
+            corrector,
+            start,
+            p,
+            steps,
+            members,
+            scale=unit,
+            evaluations=evaluations,
+            carried=sampler.facts["carried"],
+            generator=generator,
+        )  # (B, M, T, C, X[, Y])
+        frames = scaled.fields.invert(out.flatten(0, 2)).reshape(out.shape).numpy()
+        if self.codec is None:
+            return frames
+        decoded = decode(self.codec, frames.reshape(len(u), -1, *frames.shape[3:]))
+        return decoded.reshape(len(u), members, steps, *decoded.shape[2:])
 
     def _is(self, *, steady: bool) -> None:
         if self.problem.steady != steady:

@@ -6,7 +6,7 @@ since they depend on the sources' fingerprints; ``resolve``, its first step, com
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ import yaml
 from ups_core.api import Dataset, TrainingRun
 from ups_core.api.dataset import DatasetSpec
 from ups_core.api.peers import fno
-from ups_core.api.stages import STAGES, OperatorConfig
+from ups_core.api.stages import STAGES, STEADY, CorrectorConfig, OperatorConfig, Training
 from ups_core.api.templates import expanded
 from ups_core.api.trainingrun import Stage
 from ups_core.data.families import family as family_of
@@ -215,10 +215,15 @@ def as_yaml(resources: list[Dataset | TrainingRun]) -> str:
 
 
 def train_steps(run: TrainingRun, family: str, *, seed: int, suffix: str) -> list[PlannedStep]:
-    """One ``train`` for each stage; after a codec, ``encode`` makes what later stages train on."""
+    """One ``train`` for each stage, which takes the object of the one before.
+
+    After a codec, ``encode`` makes what later stages train on. Which stages are kept is found out as they
+    run; the plan is the same.
+    """
     record, steady = record_of(run), family_of(family).steady
     steps: list[PlannedStep] = []
     inputs = {"data": "cache"}
+    configs = stage_configs(run.spec.stages, family, steady=steady)
     # Which model that is, the store knows: `resolve` finds it, and takes it into the key.
     resume = {"resumeFrom": run.spec.resume_from.to_dict()} if run.spec.resume_from else {}
     for stage in run.spec.stages:
@@ -227,9 +232,7 @@ def train_steps(run: TrainingRun, family: str, *, seed: int, suffix: str) -> lis
             step="train",
             record=record,
             recipe={
-                "stages": {
-                    stage.name: {"config": stage_config(stage, steady=steady), "processes": stage.processes}
-                },
+                "stages": {stage.name: {"config": configs[stage.name], "processes": stage.processes}},
                 "seed": seed,
             },
             options={
@@ -243,16 +246,17 @@ def train_steps(run: TrainingRun, family: str, *, seed: int, suffix: str) -> lis
             timeout_seconds=stage.timeout_seconds,
         )
         steps.append(train)
+        inputs = {**inputs, "model": train.name}
         if stage.name == "codec":
             encode = PlannedStep(
                 name=f"encode{suffix}",
                 step="encode",
                 record=record,
                 options={"threads": run.spec.threads},
-                inputs={"data": "cache", "codec": train.name},
+                inputs=inputs,
             )
             steps.append(encode)
-            inputs = {"data": "cache", "codec": train.name, "latents": encode.name}
+            inputs = {**inputs, "latents": encode.name}
     return steps
 
 
@@ -280,14 +284,29 @@ def fno_step(run: TrainingRun, family: str) -> PlannedStep:
     )
 
 
-def stage_config(stage: Stage, *, steady: bool) -> dict[str, Any]:
-    """The stage's config, checked, with every default and ``default`` itself written out."""
-    try:
-        config = STAGES[stage.name].model_validate(stage.config)
-    except ValueError as error:
-        raise InvalidSpec(
-            "a stage's config is not valid", where=f"spec.stages[{stage.name}].config", found=error
-        ) from error
-    if isinstance(config, OperatorConfig):
-        config = config.resolved(steady=steady)
-    return config.to_dict()
+def stage_configs(stages: Sequence[Stage], family: str, *, steady: bool) -> dict[str, dict[str, Any]]:
+    """The config of each stage, checked, with every default and ``default`` itself written out."""
+    checked: dict[str, Training] = {}
+    for stage in stages:
+        if STEADY.get(stage.name, steady) != steady:
+            raise InvalidSpec(
+                f"stage {stage.name} is for {'transient' if steady else 'steady'} problems",
+                where=f"spec.stages[{stage.name}]",
+                found=f"the {'steady' if steady else 'transient'} family {family}",
+                fix=f"remove the stage {stage.name}",
+            )
+        try:
+            config = STAGES[stage.name].model_validate(stage.config)
+        except ValueError as error:
+            raise InvalidSpec(
+                "a stage's config is not valid", where=f"spec.stages[{stage.name}].config", found=error
+            ) from error
+        if isinstance(config, OperatorConfig):
+            config = config.resolved(steady=steady)
+        if isinstance(config, CorrectorConfig):
+            operator = checked["operator"]
+            assert isinstance(operator, OperatorConfig)
+            assert operator.architecture != "default"
+            config = config.resolved(operator.architecture, steady=steady)
+        checked[stage.name] = config
+    return {name: config.to_dict() for name, config in checked.items()}

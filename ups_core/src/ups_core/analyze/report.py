@@ -43,6 +43,7 @@ class Material:
     fields: Mapping[str, np.ndarray]
     model: Mapping[str, Any]
     model_recipe: Mapping[str, Any]
+    verdicts: list[dict[str, Any]]
     curve: list[dict[str, Any]]
     dataset: Mapping[str, Any]
     described: Mapping[str, Any]
@@ -120,6 +121,7 @@ def _context(m: Material, samples: int) -> dict[str, Any]:
         "drift": tables.drift_rows(m.metrics),
         "tables": tables.metric_tables(m.metrics, m.evaluation),
         "training": tables.training_facts(m.model, m.model_recipe, m.codec),
+        "stages": tables.stage_table(m.verdicts),
         "data": tables.data_facts(m.described, m.dataset, m.validated),
         "splits": tables.split_table(m.validated, m.dataset),
         "provenance": m.provenance,

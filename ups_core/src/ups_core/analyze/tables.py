@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ups_core.analyze.numbers import number, whole
@@ -30,9 +30,8 @@ TRANSIENT = (
     ("Energy of the error in low wavenumbers", "rollout.spectrum.low"),
     ("Energy of the error in middle wavenumbers", "rollout.spectrum.middle"),
     ("Energy of the error in high wavenumbers", "rollout.spectrum.high"),
-    ("CRPS of the ensemble", "rollout.crps"),
-    ("Truth inside the central 80 % of the ensemble", "rollout.coverage.80"),
-    ("Spread of the ensemble over its error", "rollout.spread_skill"),
+    ("CRPS of the ensemble, whole rollout", "rollout.crps"),
+    ("Truth inside the central 80 %", "rollout.coverage"),
     ("Samples that diverged", "rollout.diverged"),
     ("Entries without a relative error (zero truth)", "rollout.undefined"),
 )
@@ -42,6 +41,8 @@ STEADY = (
     ("Energy of the error in low wavenumbers", "spectrum.low"),
     ("Energy of the error in middle wavenumbers", "spectrum.middle"),
     ("Energy of the error in high wavenumbers", "spectrum.high"),
+    ("CRPS of the ensemble", "crps"),
+    ("Truth inside the central 80 %", "coverage"),
     ("Samples that diverged", "diverged"),
     ("Samples without a relative error (zero truth)", "undefined"),
 )
@@ -171,8 +172,7 @@ def training_facts(
     model: Mapping[str, Any], recipe: Mapping[str, Any], codec: Mapping[str, Any] | None = None
 ) -> list[tuple[str, str]]:
     """What was trained and how, in words; ``recipe`` is the one of the model's object."""
-    config = dict(recipe.get("stages", {}).get(model["stage"], {}).get("config", {}))
-    config.pop("architecture", None)
+    config = dict(model["training"])
     architecture = dict(model["config"])
     name = architecture.pop("name", model["stage"])
     limits = {"steps": "optimizer steps", "epochs": "epochs", "cpuBudgetSeconds": "CPU-seconds"}
@@ -192,6 +192,23 @@ def training_facts(
     if codec is not None:
         facts.insert(2, ("Codec", f"{whole(codec['parameters'])} more parameters"))
     return [*facts, ("Seed", str(recipe["seed"]))] if "seed" in recipe else facts
+
+
+def stage_table(verdicts: Sequence[Mapping[str, Any]]) -> Table:
+    """What became of each stage, and the figures that decided it; nothing of a stage alone."""
+    rows = [
+        [
+            verdict["stage"],
+            f"{verdict['decision']}: {verdict['why']}" if verdict["why"] else verdict["decision"],
+            verdict["metric"],
+            number(verdict["before"]),
+            number(verdict["after"]),
+            " to ".join(number(end, 2) for end in verdict["interval"]) if verdict["interval"] else "–",
+        ]
+        for verdict in verdicts
+    ]
+    columns = ["Stage", "Decision", "Metric (validation)", "Before", "After", "Gain, 95 % interval"]
+    return {"columns": columns, "rows": rows if len(rows) > 1 else []}
 
 
 def _settings(config: Mapping[str, Any]) -> str:

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ups_core.api.architectures import ARCHITECTURES, Architecture, default_architecture
+from ups_core.api.architectures import (
+    ARCHITECTURES,
+    Architecture,
+    BaseArchitecture,
+    ConvConfig,
+    FNOConfig,
+    GridArchitecture,
+    UNetConfig,
+    default_architecture,
+)
 from ups_core.api.model import Model, PositiveFloat, PositiveInt
+
+
+def named(value: Any) -> Any:
+    """An architecture's name alone stands for it with all its defaults."""
+    return {"name": value} if isinstance(value, str) and value in ARCHITECTURES else value
 
 
 class Training(Model):
@@ -72,10 +87,7 @@ class OperatorConfig(Training):
     test_time_augmentation: bool = True
     """Solve all images of an input under these symmetries and take the mean (steady only)."""
 
-    @field_validator("architecture", mode="before")
-    @classmethod
-    def _name_alone(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) and value in ARCHITECTURES else value
+    _name_alone = field_validator("architecture", mode="before")(named)
 
     def resolved(self, *, steady: bool) -> OperatorConfig:
         """The same config with every ``default`` replaced by what it stands for."""
@@ -88,8 +100,14 @@ class OperatorConfig(Training):
 
 
 class CodecConfig(Training):
-    """Stage ``codec``: an encoder and a decoder; later stages then train on latent states."""
+    """Stage ``codec``: an encoder and a decoder; later stages then train on latent states.
 
+    No decoded prediction is better than what the codec itself brings back of a state, so it is kept only
+    where that error meets the target; else later stages train on the fields.
+    """
+
+    target: PositiveFloat = 0.01
+    """Largest nRMSE of the reconstruction, on the validation split, with which the codec is kept."""
     latent_channels: PositiveInt = 4
     """Channels of the latent state."""
     downsample: Literal[1, 2, 4, 8] = 4
@@ -98,5 +116,98 @@ class CodecConfig(Training):
     """Channels of the hidden layers."""
 
 
+class SampledConfig(Training):
+    """What the stages share that make samples."""
+
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """Decay of the exponential moving average of the weights; 0 switches it off."""
+
+
+class CorrectorConfig(SampledConfig):
+    """What the stages ``diffusion`` and ``steady-prior`` share."""
+
+    architecture: (
+        Literal["default"] | Annotated[ConvConfig | UNetConfig | FNOConfig, Field(discriminator="name")]
+    ) = "default"
+    """`default` (that of the operator, where it is a network on the grid), a name, or a name with fields."""
+    sampler_steps: Annotated[int, Field(ge=1, le=64)] = 4
+    """Evaluations of the network for one sample."""
+    members: Annotated[int, Field(ge=10, le=256)] = 16
+    """Members of an ensemble, where a prediction does not ask for another number."""
+    min_gain: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share by which the score must fall, besides more than its spread, to be worth an ensemble. Where all
+    errors are chance and Gaussian, an ideal ensemble gains 0.29."""
+    augment: bool = True
+    """Transform training samples by the family's exact symmetries."""
+
+    _name_alone = field_validator("architecture", mode="before")(named)
+
+    def resolved(self, operator: BaseArchitecture, *, steady: bool) -> CorrectorConfig:
+        """The same config with ``default`` replaced by what it stands for after an operator of that kind."""
+        if self.architecture != "default":
+            return self
+        chosen = operator if isinstance(operator, GridArchitecture) else default_architecture(steady=steady)
+        return self.model_copy(update={"architecture": chosen})
+
+
+class DiffusionConfig(CorrectorConfig):
+    """Stage ``diffusion``: a generative model of what the operator's next frame leaves out, from which
+    ensembles of rollouts are drawn.
+
+    Kept where it brings the continuous ranked probability score (CRPS) of validation rollouts down by more
+    than its spread and by `minGain`, the ensemble's mean is no worse by more than its spread, and the central
+    80 % interval holds 75 to 85 % of the truth.
+    """
+
+
+class DistillConfig(SampledConfig):
+    """Stage ``distill``: a student of the diffusion, with its sampler's many evaluations in one or two.
+
+    Kept where its CRPS is no worse than its teacher's by more than the spread, with fewer evaluations.
+    The teacher stays in the object.
+    """
+
+    sampler_steps: Literal[1, 2] = 1
+    """Evaluations of the network for one sample."""
+
+
+class SteadyPriorConfig(CorrectorConfig):
+    """Stage ``steady-prior``: a generative model of the solutions that are possible for an input, around
+    the operator's.
+
+    Kept as the stage ``diffusion`` is, with the relative L2 error of the ensemble's mean.
+    """
+
+
 #: Stage name to its config; the order is the order in which stages can run.
-STAGES: dict[str, type[Training]] = {"codec": CodecConfig, "operator": OperatorConfig}
+STAGES: dict[str, type[Training]] = {
+    "codec": CodecConfig,
+    "operator": OperatorConfig,
+    "diffusion": DiffusionConfig,
+    "distill": DistillConfig,
+    "steady-prior": SteadyPriorConfig,
+}
+
+#: What a stage builds on, where that is another stage.
+BUILDS_ON = {"diffusion": "operator", "distill": "diffusion", "steady-prior": "operator"}
+
+#: The stages of one kind of problem only, and whether it is the steady kind.
+STEADY = {"codec": False, "diffusion": False, "distill": False, "steady-prior": True}
+
+
+def check_order(names: Sequence[str]) -> None:
+    """ValueError unless stages of these names, in this order, make a surrogate.
+
+    >>> check_order(["operator", "diffusion"])
+    >>> check_order(["distill", "operator"])
+    Traceback (most recent call last):
+    ValueError: stage distill builds on stage diffusion, which is not before it
+    """
+    for index, name in enumerate(names):
+        if (needed := BUILDS_ON.get(name, name)) != name and needed not in names[:index]:
+            raise ValueError(f"stage {name} builds on stage {needed}, which is not before it")
+    if "operator" not in names:
+        raise ValueError("a surrogate needs the stage operator")
+    order = list(STAGES)
+    if [*names] != sorted(names, key=order.index):
+        raise ValueError(f"stages run in the order {', '.join(order)}, found {', '.join(names)}")

@@ -36,7 +36,7 @@ from ups_core.api.model import (
     immutable_rules,
     one_of_rule,
 )
-from ups_core.api.stages import STAGES
+from ups_core.api.stages import STAGES, check_order
 
 StageName = Annotated[str, Field(pattern=r"^[a-z0-9-]+$", max_length=20)]
 
@@ -63,7 +63,7 @@ class Stage(Model):
     """One training phase."""
 
     name: StageName
-    """Which phase: `codec` or `operator`."""
+    """Which phase: `codec`, `operator`, `diffusion`, `distill` or `steady-prior`, in this order."""
     depends_on: Annotated[list[StageName], Field(max_length=8)] | None = None
     """Stages that come before. Default: the one before in the list."""
     config: dict[str, Any]
@@ -286,6 +286,8 @@ class TrainingRunSpec(Model):
             if unknown := set(stage.depends_on or ()) - set(names[:index]):
                 listed = ", ".join(sorted(unknown))
                 raise ValueError(f"stage {stage.name} depends on {listed}, which is not before it")
+        if stages:
+            check_order(names)
         return stages
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ups_core.data.families.base import Family
-from ups_core.evaluate import beyond, ensemble, metrics, peers, resolutions
+from ups_core.evaluate import beyond, metrics, peers, resolutions
 from ups_core.evaluate.judgement import BandEnergy, Judgement, Meter, Spectra, finite_metrics, plain, spread
 from ups_core.evaluate.split import Split, Window
 
@@ -123,8 +123,6 @@ def judge_transient(
             lived = beyond.lifetimes(who, split, longer, energy, tick)
             flat |= _quantiles(f"{name}.beyond", lived)
             flat[f"{name}.beyond.bounded"] = float(np.mean(lived == longer.steps))
-    if getattr(model, "stochastic", False):
-        flat |= ensemble.judge(model, split, frames, tick)  # type: ignore[arg-type]
     return Judgement(
         metrics=finite_metrics(flat),
         columns=_columns(scores, threshold),

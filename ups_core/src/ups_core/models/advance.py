@@ -58,11 +58,9 @@ class Advance(nn.Module):
     def forward(self, u: Tensor, parameters: Tensor) -> Tensor:
         if self.boost is None:
             return self.at_rest(u, parameters)
-        cells = torch.round(u.mean(dim=-1, keepdim=True) / self.boost)  # (B, 1, 1), cells a frame
+        cells = cells_a_frame(u, self.boost)  # (B, 1, 1)
         after = self.at_rest(u - cells * self.boost, parameters)  # (B, 1, X)
-        x = torch.arange(u.shape[-1], device=u.device)  # (X,)
-        behind = (x - cells.long()) % u.shape[-1]  # (B, 1, X)
-        return after.gather(-1, behind) + cells * self.boost
+        return carried(after, cells) + cells * self.boost
 
     def at_rest(self, u: Tensor, parameters: Tensor) -> Tensor:
         """One frame, seen by an observer at rest."""
@@ -90,6 +88,17 @@ class Advance(nn.Module):
         for axis, f in enumerate(flux.chunk(self.dimensions, dim=1), start=2):  # f (B, C, X[, Y])
             inflow = inflow + torch.roll(f, 1, axis) - f
         return inflow
+
+
+def cells_a_frame(u: Tensor, boost: float) -> Tensor:
+    """How far the mean of u (B, 1, X) carries it within a frame, to the nearest whole cell: (B, 1, 1)."""
+    return torch.round(u.mean(dim=-1, keepdim=True) / boost)
+
+
+def carried(u: Tensor, cells: Tensor) -> Tensor:
+    """u (B, 1, X) shifted cyclically by ``cells`` (B, 1, 1)."""
+    x = torch.arange(u.shape[-1], device=u.device)  # (X,)
+    return u.gather(-1, (x - cells.long()) % u.shape[-1])
 
 
 def channels_out(problem: Problem, conserve: Conservation) -> int:

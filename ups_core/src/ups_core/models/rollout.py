@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from ups_core.models.corrector import Corrector
 from ups_core.models.device import device_of
 
 #: Values that one batch of a rollout may hold; larger ones are cut along the samples.
@@ -36,3 +37,58 @@ def rollout(model: nn.Module, u: Tensor, parameters: Tensor, steps: int) -> Tens
         for t, frame in zip(range(steps), frames(model, u[batch], parameters[batch]), strict=False):
             out[batch, t] = frame
     return out
+
+
+@torch.inference_mode()
+def ensemble(
+    model: nn.Module,
+    corrector: Corrector,
+    u: Tensor,
+    parameters: Tensor,
+    steps: int,
+    members: int,
+    *,
+    scale: Tensor,
+    evaluations: int,
+    carried: bool,
+    generator: torch.Generator,
+) -> Tensor:
+    """``members`` rollouts of each sample, whose frames are the model's plus a drawn residual.
+
+    u (B, C, X[, Y]), parameters (B, P) and ``scale`` (C, 1[, 1]), the unit of drawn residuals, to
+    (B, M, T, C, X[, Y]); normalised values. Where residuals are ``carried``, each member goes on from its own
+    frame; else from the model's, of which its frame is an observation.
+    """
+    out = torch.empty(len(u), members, steps, *u.shape[1:], dtype=u.dtype)
+    size = max(1, BATCH_VALUES // (u[0].numel() * members))
+    for start in range(0, len(u), size):
+        state = u[start : start + size].repeat_interleave(members, 0)  # (B*M, C, X[, Y])
+        p = parameters[start : start + size].repeat_interleave(members, 0)  # (B*M, P)
+        for t in range(steps):
+            prediction = model(state, p)
+            noise = corrector.noise(len(state), generator)
+            residual = corrector.sample(noise, state, prediction, p, evaluations)
+            drawn = prediction + scale * residual  # (B*M, C, X[, Y])
+            out[start : start + size, :, t] = drawn.reshape(-1, members, *u.shape[1:])
+            state = drawn if carried else prediction
+    return out
+
+
+@torch.inference_mode()
+def corrected(
+    corrector: Corrector,
+    a: Tensor,
+    solved: Tensor,
+    parameters: Tensor,
+    members: int,
+    scale: Tensor,
+    evaluations: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Solutions (B, C, X[, Y]) of the inputs a, each plus ``members`` drawn residuals: (B, M, C, X[, Y])."""
+    out = []
+    for one in range(len(a)):
+        given, mean, p = (part[one].expand(members, *part.shape[1:]) for part in (a, solved, parameters))
+        residual = corrector.sample(corrector.noise(members, generator), given, mean, p, evaluations)
+        out.append(mean + scale * residual)  # (M, C, X[, Y])
+    return torch.stack(out)

@@ -24,7 +24,7 @@ import numpy as np
 from ups_core.errors import InvalidSpec
 from ups_core.simulate.etdrk4 import ONE_BY_ONE, ROWS, Scheme, modes
 from ups_core.simulate.fourier import to_grid, to_modes
-from ups_core.simulate.rawfile import RawFile, blocks, positive, whole
+from ups_core.simulate.rawfile import RawFile, at_least_zero, blocks, positive, whole
 from ups_core.simulate.waves import Waves, draw_waves
 
 #: Time between output frames, as in PDEBench (201 frames: t in [0, 2]).
@@ -180,11 +180,13 @@ def simulate(
 ) -> None:
     """Write the samples ``indices`` to ``path`` in PDEBench's layout.
 
-    ``params``: ``nu`` (PDEBench's Nu; the equation's viscosity is nu/π), ``points``, ``frames``. The file
+    ``params``: ``nu`` (PDEBench's Nu; the equation's viscosity is nu/π), ``points``, ``frames``, and
+    ``observationNoise``, see :func:`observed`. The file
     holds ``tensor`` (N, T, X) float32, ``x-coordinate`` (X,), ``t-coordinate`` (T+1,), attribute ``Nu``.
     """
     nu = positive(params, "nu")
     points, frames = whole(params, "points", at_least=16), whole(params, "frames", at_least=2)
+    noise = at_least_zero(params, "observationNoise")
     attributes = {"Nu": nu, "seed": seed, "first_sample": indices.start, "points": points, "frames": frames}
     with RawFile(path, attributes) as file:
         tensor = file.create("tensor", (len(indices), frames, points))
@@ -196,7 +198,20 @@ def simulate(
             for t, frame in enumerate(evolve(states, viscosity=nu / np.pi, points=points, frames=frames)):
                 u[:, t] = frame
                 progress(block.start * frames + len(block) * (t + 1), len(indices) * frames)
+            if noise:
+                u = np.stack([observed(v, noise, seed, indices[i]) for v, i in zip(u, block, strict=True)])
             tensor[block.start : block.stop] = u
+
+
+def observed(u: np.ndarray, noise: float, seed: int, index: int) -> np.ndarray:
+    """Frames (T, X) as an imperfect instrument reads them: white noise on every value.
+
+    Its standard deviation is ``noise`` times that of the first frame over space. It has no mean over a
+    frame, so that what the equation conserves is still there.
+    """
+    drawn = np.random.default_rng([seed, index, 1]).standard_normal(u.shape)  # (T, X)
+    drawn -= drawn.mean(axis=1, keepdims=True)
+    return (u + noise * u[0].std(dtype=np.float64) * drawn).astype(np.float32)
 
 
 #: Step of the coarse solver, and its bound by stability: largest speed x step / grid spacing.

@@ -62,6 +62,14 @@ def finite(params: Mapping[str, float], name: str) -> float:
     return value
 
 
+def at_least_zero(params: Mapping[str, float], name: str) -> float:
+    """The parameter ``name``, which has to be a finite number and not negative."""
+    value = finite(params, name)
+    if value < 0:
+        raise _bad(name, value, "zero or a positive number")
+    return value
+
+
 def whole(params: Mapping[str, float], name: str, *, at_least: int) -> int:
     """The parameter ``name``, which has to be a whole number of at least ``at_least``."""
     value = float(params[name])

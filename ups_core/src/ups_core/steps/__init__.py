@@ -28,7 +28,7 @@ STEPS: dict[str, StepKind] = {
     "validate": StepKind(1, "data"),
     "cache": StepKind(1, "data"),
     "train": StepKind(3, "torch"),
-    "encode": StepKind(1, "torch"),
+    "encode": StepKind(2, "torch"),
     "evaluate": StepKind(4, "torch"),
     "analyze": StepKind(2, "data"),
     "publish": StepKind(0, "data"),

@@ -30,6 +30,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
         fields={Path(name).stem: np.load(io.BytesIO(evaluation.read(name))) for name in fields},
         model=model.json("model.json"),
         model_recipe=model.manifest.recipe,
+        verdicts=model.json("verdicts.json"),
         curve=[json.loads(line) for line in model.read("curve.jsonl").decode().splitlines()],
         dataset=dataset,
         described=splits.json("dataset.json"),

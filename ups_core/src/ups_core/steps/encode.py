@@ -1,8 +1,9 @@
 """``encode``: turns the cached dataset into codes, once, so that the operator trains on those alone.
 
-Reads the cached dataset (role ``data``) and the trained codec (``codec``). The object has the layout of
-the cache itself: ``<split>/u.npy`` (N, T, Z, X'[, Y']), parameters and coordinates, ``dataset.json``,
-and a ``normaliser.json`` of the codes of the training split.
+Reads the cached dataset (role ``data``) and the trained codec (``model``). Where that was dropped, the
+object holds its verdict alone, and later stages train on the fields. Else it has the layout of the cache
+itself: ``<split>/u.npy`` (N, T, Z, X'[, Y']), parameters and coordinates, ``dataset.json``, and a
+``normaliser.json`` of the codes of the training split.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ BATCH = 16
 
 
 def run(ctx: StepContext) -> dict[str, Any]:
-    codec = published.read(ctx.inputs["codec"].folder(ctx.work))
+    trained = ctx.inputs["model"].folder(ctx.work)
+    if published.verdicts(trained)[-1]["decision"] == "dropped":
+        shutil.copyfile(trained / published.VERDICTS, ctx.out / published.VERDICTS)
+        return {"dropped": True}
+    codec = published.read(trained, published.NAMES["codec"])
     data = ctx.inputs["data"].folder(ctx.work)
     dataset = json.loads((data / "dataset.json").read_text())
     splits = list(dataset["splits"])

@@ -11,6 +11,7 @@ from ups_core.data.cache import normaliser as statistics_of
 from ups_core.data.families import family as family_named
 from ups_core.errors import DataInvalid
 from ups_core.evaluate import leaks, regimes
+from ups_core.evaluate.ensemble import judge_ensemble
 from ups_core.evaluate.files import write_fields, write_json, write_per_sample
 from ups_core.evaluate.judgement import Judgement
 from ups_core.evaluate.rollout import judge_transient
@@ -80,6 +81,8 @@ def run(ctx: StepContext) -> dict[str, Any]:
         compared, notes = regimes.compare(split, train)
         judgement.metrics.update(compared)
         judgement.notes.update(notes)
+        if model.stochastic:
+            judgement.metrics |= judge_ensemble(model, split, windows.get(split.name))
         judged[split.name] = (split, judgement)
 
     metrics = {

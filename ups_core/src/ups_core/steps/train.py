@@ -1,46 +1,37 @@
-"""``train``: trains one stage and publishes its best model.
+"""``train``: trains one stage and publishes the surrogate that goes on.
 
-Reads the cached dataset (role ``data``) and, where the operator works on a codec's latent states, the
-codec (``codec``) and the encoded dataset (``latents``). The object holds ``model.safetensors``,
-``model.json`` and ``curve.jsonl``; what has a clock in it goes to the run's record.
+Reads the cached dataset (role ``data``), the object of the stage before (``model``) and, where there was a
+codec, the encoded dataset (``latents``). The object holds all files of the stage before and, where the
+verdict on this one kept it, its network and its learning curve; ``verdicts.json`` has the figures. What has
+a clock in it goes to the run's record.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from ups_core.api.stages import STAGES, CodecConfig, OperatorConfig, Training
-from ups_core.data.families import family
-from ups_core.errors import InvalidSpec
-from ups_core.evaluate.metrics import mean_defined, nrmse
-from ups_core.models.advance import Solve
+from ups_core.api.stages import STAGES, Training
 from ups_core.models.device import chosen_device, device_name
-from ups_core.models.domain import Domain
-from ups_core.models.problem import Problem
+from ups_core.stages import PREPARE
+from ups_core.stages.base import Given, Judged, Prepared
 from ups_core.steps import processes, stopping
 from ups_core.steps.context import StepContext
 from ups_core.train import published
 from ups_core.train.checkpoint import Checkpoints
-from ups_core.train.coding import decode
-from ups_core.train.data import Split
+from ups_core.train.gate import Verdict
 from ups_core.train.group import Group
 from ups_core.train.loop import fit
 from ups_core.train.memory import keep_freed_memory
-from ups_core.train.normaliser import Normaliser
 from ups_core.train.position import Fitted
-from ups_core.train.tasks import Coding, Steady, Task, Transient
 from ups_core.train.tracking import tracker
 
 
@@ -53,10 +44,40 @@ def run(ctx: StepContext) -> dict[str, Any]:
         torch.set_num_threads(threads)
     keep_freed_memory()
     torch.manual_seed(seed)  # initial weights
-    prepared = prepare(ctx, stage, config)
+    given = given_to(ctx)
+    prepared = PREPARE[stage](given, config, seed)
+    if isinstance(prepared, Verdict):
+        published.hand_on(given.model, ctx.out, prepared.to_dict())
+        return result(prepared, {}, cpu_seconds=0.0)
+    fitted = train(ctx, prepared, config, seed)
+    prepared.task.model.load_state_dict(fitted.weights)
+    ctx.progress(100, 100, "judging")
+    judged = prepared.judge(fitted.position.best)
+    if not group.first:
+        return {}
+    published.hand_on(given.model, ctx.out, judged.verdict.to_dict())
+    return publish(ctx.out, prepared, fitted, judged)
+
+
+def given_to(ctx: StepContext) -> Given:
+    """The folders of the inputs; codes are there only where their codec was kept."""
+    latents = ctx.inputs.get("latents")
+    coded = latents is not None and "dataset.json" in latents.manifest.files
+    return Given(
+        data=ctx.inputs["data"].folder(ctx.work),
+        digest=ctx.inputs["data"].digest,
+        model=ctx.inputs["model"].folder(ctx.work) if "model" in ctx.inputs else None,
+        latents=latents.folder(ctx.work) if latents and coded else None,
+    )
+
+
+def train(ctx: StepContext, prepared: Prepared, config: Training, seed: int) -> Fitted:
+    """The loop, with its checkpoints, its rows in the run's record, and its ear for SIGTERM."""
     task, facts = prepared.task, prepared.facts
-    if "resume" in ctx.inputs:
-        published.load_weights(task.model, ctx.inputs["resume"].folder(ctx.work) / "model.safetensors")
+    weights = f"{published.NAMES[facts['stage']]}.safetensors"
+    resume = ctx.inputs.get("resume")
+    if resume and weights in resume.manifest.files:  # a stage that was dropped has left none
+        published.load_weights(task.model, resume.folder(ctx.work) / weights)
     saving = ctx.options.get("checkpoint", {})
     checkpoints = Checkpoints(
         ctx.store, ctx.record.path(f"checkpoints/{ctx.spec.key}"), ctx.work, keep=saving.get("keep", 3)
@@ -73,7 +94,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
             loss = row["train.loss"]
             ctx.progress(round(100 * share), 100, "diverged" if loss is None else f"loss {loss:.3g}")
 
-        fitted = fit(
+        return fit(
             task,
             config,
             seed,
@@ -83,7 +104,6 @@ def run(ctx: StepContext) -> dict[str, Any]:
             stop=stop,
             report=report,
         )
-    return publish(ctx.out, prepared, fitted) if group.first else {}
 
 
 def as_long_as_rivals(ctx: StepContext) -> dict[str, float]:
@@ -93,72 +113,39 @@ def as_long_as_rivals(ctx: StepContext) -> dict[str, float]:
     return {"cpuBudgetSeconds": seconds} if rivals else {}
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A stage ready to train: its task, the facts of its ``model.json``, the codec it builds on."""
-
-    task: Task
-    facts: dict[str, Any]
-    codec: Path | None = None
-
-
-def prepare(ctx: StepContext, stage: str, config: Training) -> Prepared:
-    """Read the data of the stage and build its network."""
-    data = ctx.inputs["data"].folder(ctx.work)
-    if isinstance(config, CodecConfig):
-        problem, normaliser = _problem(data)
-        if problem.steady:
-            raise InvalidSpec(
-                "a codec needs states that evolve",
-                where="spec.stages",
-                found=f"stage codec on the steady family {problem.family}",
-                fix="remove the stage codec",
-            )
-        settings = config.to_dict()
-        network = published.build(stage, settings, problem)
-        facts = published.describe(stage, settings, network, problem, normaliser, _domain(ctx, data, network))
-        return Prepared(Coding(network, normaliser, *_splits(data)), facts)
-    assert isinstance(config, OperatorConfig)
-    coded = "latents" in ctx.inputs
-    problem, normaliser = _problem(ctx.inputs["latents"].folder(ctx.work) if coded else data)
-    config = config.resolved(steady=problem.steady)
-    assert config.architecture != "default"
-    settings = config.architecture.to_dict()
-    network = published.build(stage, settings, problem)
-    facts = published.describe(stage, settings, network, problem, normaliser, _domain(ctx, data, network))
-    if problem.steady:
-        assert isinstance(network, Solve)
-        facts["testTimeAugmentation"] = config.test_time_augmentation
-        return Prepared(Steady(network, problem, normaliser, *_splits(data), config), facts)
-    if not coded:
-        return Prepared(Transient(network, problem, normaliser, *_splits(data), config), facts)
-    codec = ctx.inputs["codec"].folder(ctx.work)
-    splits, judge = _splits(ctx.inputs["latents"].folder(ctx.work)), _decoded_error(codec, data)
-    return Prepared(Transient(network, problem, normaliser, *splits, config, judge), facts, codec)
-
-
-def publish(out: Path, prepared: Prepared, fitted: Fitted) -> dict[str, Any]:
-    """Write the stage's object; returns the small result of the step."""
+def publish(out: Path, prepared: Prepared, fitted: Fitted, judged: Judged) -> dict[str, Any]:
+    """Write what the stage adds, where it was kept; returns the small result of the step."""
     position, metric = fitted.position, f"val.{prepared.task.metric}"
     facts = {
         **prepared.facts,
+        **judged.facts,
         "validation": {"metric": metric, "value": position.best, "step": position.best_step},
         "steps": position.step,
     }
-    published.write(out, facts, fitted.weights)
-    (out / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in position.curve))
-    if prepared.codec:
-        for suffix in ("safetensors", "json"):
-            shutil.copyfile(prepared.codec / f"model.{suffix}", out / f"codec.{suffix}")
+    if judged.verdict.kept:
+        name = published.NAMES[facts["stage"]]
+        published.write(out, facts, fitted.weights, name)
+        curve = "curve.jsonl" if name == "model" else f"{name}-curve.jsonl"
+        (out / curve).write_text("".join(json.dumps(row) + "\n" for row in position.curve))
+    metrics = {
+        f"train.{metric}": position.best,
+        "train.steps": position.step,
+        "train.parameters": facts["parameters"],
+    }
+    return result(
+        judged.verdict, metrics, cpu_seconds=position.cpu_seconds, execution=position.execution or "eager"
+    )
+
+
+def result(
+    verdict: Verdict, metrics: Mapping[str, float], *, cpu_seconds: float, execution: str = "eager"
+) -> dict[str, Any]:
     return {
-        "metrics": {
-            f"train.{metric}": position.best,
-            "train.steps": position.step,
-            "train.parameters": facts["parameters"],
-        },
-        "cpuSeconds": round(position.cpu_seconds, 3),
+        "metrics": {**metrics, **verdict.metrics()},
+        "verdict": str(verdict),
+        "cpuSeconds": round(cpu_seconds, 3),
         "device": device_name(chosen_device()),
-        "execution": position.execution or "eager",
+        "execution": execution,
     }
 
 
@@ -179,26 +166,3 @@ def on_sigterm() -> Iterator[Callable[[], bool]]:
         yield told.is_set
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _problem(folder: Path) -> tuple[Problem, Normaliser]:
-    dataset = json.loads((folder / "dataset.json").read_text())
-    problem = Problem.read(folder, family(dataset["family"]))
-    statistics = json.loads((folder / "normaliser.json").read_text())
-    return problem, Normaliser.of(statistics, problem, Split.read(folder / "train").parameters)
-
-
-def _domain(ctx: StepContext, data: Path, network: torch.nn.Module) -> Domain:
-    """Of the fields themselves, also where the network works on codes of them."""
-    at_rest = getattr(network, "boost", None) is not None
-    return Domain.read(data, _problem(data)[0], ctx.inputs["data"].digest, at_rest=at_rest)
-
-
-def _splits(folder: Path) -> tuple[Split, Split]:
-    return Split.read(folder / "train").placed(chosen_device()), Split.read(folder / "val")
-
-
-def _decoded_error(codec: Path, data: Path) -> Callable[[np.ndarray], float]:
-    """Rollouts of codes, (N, T, Z, X'[, Y']) in units of the codes, to the error of the fields they mean."""
-    model, truth = published.read(codec), Split.read(data / "val").u[:, 1:].numpy()
-    return lambda z: float(mean_defined(nrmse(decode(model, z), truth)))

@@ -1,15 +1,17 @@
 """The object of a trained stage: weights, and a ``model.json`` that says all else about them.
 
 ``model.json`` holds the architecture's config, the problem, units, normaliser with its hash, what training
-saw and of which data, shapes of all weights, and the validation figure. With a codec, its weights and its
-``model.json`` lie beside (``codec.safetensors``, ``codec.json``), so that one object is complete.
+saw and of which data, shapes of all weights, and the validation figure. Every stage adds files of its own
+(:data:`NAMES`) to those that it was given, so that one object is complete, and its verdict to
+``verdicts.json``; a stage that was dropped adds that alone.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ups_core.api.architectures import Architecture
+from ups_core.api.architectures import Architecture, BaseArchitecture, GridArchitecture
 from ups_core.api.stages import CodecConfig
 from ups_core.errors import DataInvalid, NotFound
 from ups_core.models.codec import Codec
+from ups_core.models.corrector import Corrector
 from ups_core.models.device import chosen_device
 from ups_core.models.domain import Domain
 from ups_core.models.problem import Problem
@@ -28,6 +31,16 @@ from ups_core.train.checkpoint import check_shapes, shapes_in, shapes_of
 from ups_core.train.normaliser import Normaliser
 
 FORMAT = 2
+
+#: Stage to the name of the files that it adds.
+NAMES = {
+    "codec": "codec",
+    "operator": "model",
+    "diffusion": "corrector",
+    "steady-prior": "corrector",
+    "distill": "student",
+}
+VERDICTS = "verdicts.json"
 
 _architecture: TypeAdapter[Any] = TypeAdapter(Architecture)
 
@@ -48,7 +61,20 @@ def build(stage: str, config: Mapping[str, Any], problem: Problem) -> nn.Module:
     """The untrained network of a stage; ``config`` is the architecture's, or the codec's own."""
     if stage == "codec":
         return Codec(CodecConfig.model_validate(config), problem)
-    return _architecture.validate_python(config).build(problem)
+    chosen = architecture(config)
+    if stage == "operator":
+        return chosen.build(problem)
+    assert isinstance(chosen, GridArchitecture)
+    # What is not conserved itself is no flux; and the angle is one parameter more.
+    plain = chosen.model_copy(update={"conserve": "none"})
+    asked = replace(problem, varying=(*problem.varying, "angle"))
+    network = plain.network(asked, Corrector.channels_in(problem), len(problem.fields))
+    return Corrector(network, problem, galilean=chosen.galilean)
+
+
+def architecture(config: Mapping[str, Any]) -> BaseArchitecture:
+    """The architecture that a model's ``config`` describes."""
+    return _architecture.validate_python(config)
 
 
 def describe(
@@ -72,6 +98,19 @@ def describe(
         "shapes": shapes_of(network),
         "parameters": sum(p.numel() for p in network.parameters()),
     }
+
+
+def verdicts(folder: Path | None) -> list[dict[str, Any]]:
+    """The verdicts on all stages that an object has been through, in order."""
+    return json.loads((folder / VERDICTS).read_text()) if folder else []
+
+
+def hand_on(given: Path | None, out: Path, verdict: Mapping[str, Any]) -> None:
+    """Everything that the object ``given`` holds, unchanged, and one verdict more."""
+    for path in sorted(given.iterdir()) if given else ():
+        if path.name != VERDICTS:
+            shutil.copyfile(path, out / path.name)
+    (out / VERDICTS).write_text(json.dumps([*verdicts(given), verdict], indent=1) + "\n")
 
 
 def write(folder: Path, facts: Mapping[str, Any], weights: Mapping[str, Tensor], name: str = "model") -> None:

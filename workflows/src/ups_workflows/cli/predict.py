@@ -30,6 +30,12 @@ def predict(
         bool,
         typer.Option("--extrapolate", help="Answer parameters and values far outside of training, too."),
     ] = False,
+    members: Annotated[
+        int | None,
+        typer.Option(
+            metavar="M", min=2, help="Draw M members: their mean, and their standard deviation in F.std.npy."
+        ),
+    ] = None,
     store: StoreOption = None,
     engine: EngineOption = "local",
     namespace: NamespaceOption = None,
@@ -50,4 +56,6 @@ def predict(
         command += ["--steps", str(steps)]
     if extrapolate:
         command.append("--extrapolate")
+    if members is not None:
+        command += ["--members", str(members)]
     raise typer.Exit(subprocess.run(command, check=False).returncode)

@@ -58,7 +58,8 @@ class Lines(Listener):
 
     def finished(self, name: str, result: Mapping[str, Any]) -> None:
         if "object" in result:
-            err.print(f"{name}: done, {result['object'][:40]}, digest {result['digest'][:12]}")
+            verdict = f", {result['verdict']}" if "verdict" in result else ""
+            err.print(f"{name}: done, {result['object'][:40]}, digest {result['digest'][:12]}{verdict}")
 
     def failed(self, failure: Failure) -> None:
         err.print(f"{failure.step}: failed, {failure.reason} (exit code {failure.exit_code})", style="red")
@@ -97,7 +98,8 @@ class Bars(Lines):
 
     def finished(self, name: str, result: Mapping[str, Any]) -> None:
         if name in self._tasks:
-            self._bars.update(self._tasks[name], completed=100, text=f"digest {result['digest'][:12]}")
+            text = result.get("verdict") or f"digest {result['digest'][:12]}"
+            self._bars.update(self._tasks[name], completed=100, text=text)
             self._bars.stop_task(self._tasks[name])
 
 

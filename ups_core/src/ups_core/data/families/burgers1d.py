@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ups_core.data.families.base import Family, Field, RawLayout, Transform, simulate_in, solver_in
 
-DEFAULTS = {"nu": 0.01, "points": 1024, "frames": 201}
+DEFAULTS = {"nu": 0.01, "points": 1024, "frames": 201, "observationNoise": 0.0}
 
 FAMILY = Family(
     name="burgers1d",

@@ -1,0 +1,50 @@
+"""Stage ``operator``: the surrogate itself. With it a surrogate begins, so it is always kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ups_core.api.stages import OperatorConfig
+from ups_core.evaluate.metrics import mean_defined, nrmse
+from ups_core.models.advance import Solve
+from ups_core.stages.base import Given, Judged, Prepared, domain_of, problem_of, splits_of
+from ups_core.train import gate, published
+from ups_core.train.coding import decode
+from ups_core.train.data import Split
+from ups_core.train.tasks import Steady, Task, Transient
+
+
+def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
+    problem, normaliser = problem_of(given.trained_on)
+    config = config.resolved(steady=problem.steady)
+    assert config.architecture != "default"
+    settings = config.architecture.to_dict()
+    network = published.build("operator", settings, problem)
+    domain = domain_of(given, network)
+    facts = published.describe("operator", settings, network, problem, normaliser, domain)
+    facts["training"] = {name: value for name, value in config.to_dict().items() if name != "architecture"}
+    splits = splits_of(given.trained_on)
+    task: Task
+    if problem.steady:
+        assert isinstance(network, Solve)
+        facts["testTimeAugmentation"] = config.test_time_augmentation
+        task = Steady(network, problem, normaliser, *splits, config)
+    else:
+        decoded = _decoded_error(given) if given.latents else None
+        task = Transient(network, problem, normaliser, *splits, config, decoded)
+    metric = task.metric
+    return Prepared(task, facts, lambda figure: Judged(gate.first("operator", metric, figure)))
+
+
+def _decoded_error(given: Given) -> Callable[[np.ndarray], float]:
+    """Rollouts of codes, (N, T, Z, X'[, Y']) in units of the codes, to the error of the fields they mean."""
+    assert given.model is not None
+    codec, truth = _codec(given.model), Split.read(given.data / "val").u[:, 1:].numpy()
+    return lambda z: float(mean_defined(nrmse(decode(codec, z), truth)))
+
+
+def _codec(folder: Path) -> published.Model:
+    return published.read(folder, published.NAMES["codec"])

@@ -1,0 +1,221 @@
+"""What a corrector and its student learn: the residuals of a frozen operator.
+
+See :mod:`ups_core.models.corrector` for what is done with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ups_core.models.advance import Solve
+from ups_core.models.corrector import Corrector
+from ups_core.models.problem import Problem
+from ups_core.models.rollout import BATCH_VALUES
+from ups_core.train.augment import augmentation
+from ups_core.train.data import Split
+from ups_core.train.published import Model
+from ups_core.train.tasks import solve
+
+#: Noise levels in training are log-normal around the size of the residual (Karras et al. 2022, table 1,
+#: where the mean is lower: there images are sought behind noise, here much of what is sought is noise).
+LEVEL_MEAN, LEVEL_STD = 0.0, 1.4
+#: Residuals that a validation looks at.
+VALIDATED = 4096
+#: Stands for the seed of validation, which is the same at every one.
+VALIDATION_SEED = 1
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """What an operator leaves out of a split, normalised: one row a frame, or a sample where steady.
+
+    Attributes
+    ----------
+    given: what the operator was given, (R, C, X[, Y]).
+    prediction, residual: what it made of that, and what the truth has besides, (R, C', X[, Y]).
+    parameters: (R, P).
+    per_sample: rows of each sample.
+    """
+
+    given: Tensor
+    prediction: Tensor
+    residual: Tensor
+    parameters: Tensor
+    per_sample: int
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, model: Model, split: Split) -> Residuals:
+        """One step from every frame of the data; the solution of every input where steady."""
+        normaliser, problem = model.normaliser, model.problem
+        parameters = normaliser.vary(problem, split.parameters)  # (N, P)
+        if problem.steady:
+            assert split.a is not None
+            a, u = normaliser.inputs.apply(split.a), normaliser.fields.apply(split.u)  # (N, C, X[, Y])
+            average = model.facts["testTimeAugmentation"]
+            assert isinstance(model.network, Solve)
+            solved = solve(model.network, a, parameters, problem, average=average)
+            return cls(a, solved.clone(), u - solved, parameters, 1)  # a clone can be trained on
+        pairs = split.u.shape[1] - 1
+        parameters = parameters.repeat_interleave(pairs, 0)  # (R, P), R = N*(T-1)
+        given = normaliser.fields.apply(split.u[:, :-1].flatten(0, 1))  # (R, C, X[, Y])
+        truth = normaliser.fields.apply(split.u[:, 1:].flatten(0, 1))
+        size = max(1, BATCH_VALUES // given[0].numel())
+        chunks = zip(given.split(size), parameters.split(size), strict=True)
+        prediction = torch.cat([model.network(u, p) for u, p in chunks])
+        return cls(given, prediction, truth - prediction, parameters, pairs)
+
+    def scale(self) -> Tensor:
+        """The root mean square of each field's residual, (C,), no smaller than rounding."""
+        axes = (0, *range(2, self.residual.ndim))
+        return self.residual.double().square().mean(axes).sqrt().float().clamp(min=1e-7)
+
+    def in_units_of(self, scale: Tensor) -> Residuals:
+        """The same with the residual divided by ``scale`` (C,)."""
+        unit = scale.reshape(-1, *[1] * (self.residual.ndim - 2))  # (C, 1[, 1])
+        return Residuals(self.given, self.prediction, self.residual / unit, self.parameters, self.per_sample)
+
+    def thinned(self, rows: int) -> Residuals:
+        """At most ``rows`` of them, evenly over all."""
+        step = -(-len(self.residual) // rows)
+        return Residuals(
+            self.given[::step],
+            self.prediction[::step],
+            self.residual[::step],
+            self.parameters[::step],
+            self.per_sample,
+        )
+
+    def __len__(self) -> int:
+        return len(self.residual)
+
+
+def mixed(residual: Tensor, noise: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
+    """The mixture of residual and noise (B, C, X[, Y]) at ``angle`` (B,), and its velocity."""
+    t = angle.reshape(-1, *[1] * (residual.ndim - 1))  # (B, 1, 1[, 1])
+    return t.cos() * residual + t.sin() * noise, t.cos() * noise - t.sin() * residual
+
+
+class _OnResiduals:
+    """What both tasks share: rows, symmetries, names."""
+
+    def __init__(
+        self,
+        model: Corrector,
+        problem: Problem,
+        train: Residuals,
+        val: Residuals,
+        *,
+        augment: bool,
+    ) -> None:
+        self.model, self.train = model, train
+        self.val = val.thinned(VALIDATED)
+        self.augment: Callable[[Sequence[Tensor], torch.Generator], list[Tensor]] | None = (
+            augmentation(problem, shifts=not model.shift_equivariant, images=not any(problem.wall))
+            if augment  # between walls, images of what is known are not on the nodes
+            else None
+        )
+
+    def __len__(self) -> int:
+        return len(self.train)
+
+    def batch(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Given, prediction, residual (B, C, X[, Y]) and parameters (B, P) of rows, transformed alike."""
+        train = self.train
+        parts = [train.given[indices], train.prediction[indices], train.residual[indices]]
+        if self.augment:
+            parts = self.augment(parts, generator)
+        given, prediction, residual = parts
+        return given, prediction, residual, train.parameters[indices]
+
+    @torch.inference_mode()
+    def validate(self) -> float:
+        generator = torch.Generator().manual_seed(VALIDATION_SEED)
+        val, losses = self.val, []
+        size = max(1, BATCH_VALUES // (4 * val.residual[0].numel()))
+        for rows in torch.arange(len(val)).split(size):
+            parts = val.given[rows], val.prediction[rows], val.residual[rows], val.parameters[rows]
+            losses.append(self.loss(*parts, generator))
+        return float(torch.cat(losses).mean())
+
+    def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
+        return self.loss(*self.batch(indices, generator), generator)
+
+    def loss(
+        self,
+        given: Tensor,
+        prediction: Tensor,
+        residual: Tensor,
+        parameters: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """(B,)"""
+        raise NotImplementedError
+
+    def describe(self, index: int) -> str:
+        sample, frame = divmod(index, self.train.per_sample)
+        return f"{sample} (frame {frame})" if self.train.per_sample > 1 else str(sample)
+
+
+class Denoising(_OnResiduals):
+    """The velocity of mixtures at random angles; judged by its mean square error on validation residuals."""
+
+    metric = "velocity.mse"
+
+    def loss(
+        self,
+        given: Tensor,
+        prediction: Tensor,
+        residual: Tensor,
+        parameters: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        level = torch.exp(LEVEL_MEAN + LEVEL_STD * torch.randn(len(residual), generator=generator))  # (B,)
+        noise = self.model.noise(len(residual), generator)  # (B, C, X[, Y])
+        angle = torch.atan(level)
+        z, velocity = mixed(residual, noise, angle)
+        error = self.model(z, angle, given, prediction, parameters) - velocity
+        return error.square().flatten(1).mean(1)
+
+
+class Matching(_OnResiduals):
+    """A teacher's sample from the same noise; judged by the mean square distance on validation frames.
+
+    Knowledge distillation of a deterministic sampler (Luhman & Luhman 2021, arXiv:2101.02388), with fresh
+    noise in every batch.
+    """
+
+    metric = "distance.mse"
+
+    def __init__(
+        self,
+        model: Corrector,
+        problem: Problem,
+        train: Residuals,
+        val: Residuals,
+        *,
+        augment: bool,
+        teacher: Corrector,
+        evaluations: tuple[int, int],
+    ) -> None:
+        """``evaluations`` of teacher and student for one sample."""
+        super().__init__(model, problem, train, val, augment=augment)
+        self.teacher, self.evaluations = teacher, evaluations
+
+    def loss(
+        self,
+        given: Tensor,
+        prediction: Tensor,
+        residual: Tensor,
+        parameters: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        noise = self.model.noise(len(residual), generator)  # (B, C, X[, Y])
+        with torch.no_grad():
+            wanted = self.teacher.sample(noise, given, prediction, parameters, self.evaluations[0])
+        own = self.model.sample(noise, given, prediction, parameters, self.evaluations[1])
+        return (own - wanted).square().flatten(1).mean(1)
