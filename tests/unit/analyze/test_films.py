@@ -20,7 +20,7 @@ FIELD = {"name": "w", "unit": "1", "label": "vorticity ω"}
 def decoded(path: Path) -> np.ndarray:
     """All frames, (F, H, W, 3), as a player shows them."""
     reader = imageio_ffmpeg.read_frames(str(path))
-    width, height = next(reader)["size"]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    width, height = next(reader)["size"]
     return np.stack([np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader])
 
 

@@ -143,7 +143,7 @@ def test_a_transient_report(waves: Path, tmp_path: Path, monkeypatch: pytest.Mon
         assert number(metrics[name]) in markdown, name
     assert html.count("Truth, surrogate and error over space and time") == 3
     assert "u<sub>t</sub> + u u<sub>xx</sub>" in html
-    assert "Test &lt;i&gt;" in html
+    assert "<title>Test &lt;i&gt;equation" in html
     assert "4 states were dropped" in html
     assert "1" * 64 in html
     assert len(html) < 400_000

@@ -62,7 +62,7 @@ def per_sample(rows: Sequence[Mapping[str, float | None]], split: str) -> Captio
     ]
     said = f"The surrogate is below {listed(wins)} samples." if wins else ""
     errors = [error for row in rows if (error := row[own]) is not None]
-    if len(errors) > 2 and (middle := statistics.median(errors)) > 0:
+    if len(errors) > 2 and (middle := statistics.median(errors)) > 0 and max(errors) > 1.05 * middle:
         said += f" Its worst sample has {times(max(errors) / middle)} the error of the median."
     return said.strip(), read
 
