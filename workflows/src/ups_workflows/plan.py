@@ -220,10 +220,10 @@ def train_steps(run: TrainingRun, family: str, *, seed: int, suffix: str) -> lis
     After a codec, ``encode`` makes what later stages train on. Which stages are kept is found out as they
     run; the plan is the same.
     """
-    record, steady = record_of(run), family_of(family).steady
+    record = record_of(run)
     steps: list[PlannedStep] = []
     inputs = {"data": "cache"}
-    configs = stage_configs(run.spec.stages, family, steady=steady)
+    configs = stage_configs(run.spec.stages, family)
     # Which model that is, the store knows: `resolve` finds it, and takes it into the key.
     resume = {"resumeFrom": run.spec.resume_from.to_dict()} if run.spec.resume_from else {}
     for stage in run.spec.stages:
@@ -267,8 +267,8 @@ def fno_step(run: TrainingRun, family: str) -> PlannedStep:
     """
     spec = run.spec
     budgets = [float(stage.config.get("cpuBudgetSeconds") or 0) for stage in spec.stages]
-    known = sum(budgets) if all(budgets) else None
-    config = fno(steady=family_of(family).steady, cpu_seconds=known)
+    known, problem = sum(budgets) if all(budgets) else None, family_of(family)
+    config = fno(steady=problem.steady, dimensions=len(problem.space), cpu_seconds=known)
     rivals = {f"rival-{stage.name}": f"train-{stage.name}" for stage in spec.stages} if known is None else {}
     return PlannedStep(
         name=PEER,
@@ -284,8 +284,9 @@ def fno_step(run: TrainingRun, family: str) -> PlannedStep:
     )
 
 
-def stage_configs(stages: Sequence[Stage], family: str, *, steady: bool) -> dict[str, dict[str, Any]]:
+def stage_configs(stages: Sequence[Stage], family: str) -> dict[str, dict[str, Any]]:
     """The config of each stage, checked, with every default and ``default`` itself written out."""
+    steady, dimensions = family_of(family).steady, len(family_of(family).space)
     checked: dict[str, Training] = {}
     for stage in stages:
         if STEADY.get(stage.name, steady) != steady:
@@ -302,11 +303,11 @@ def stage_configs(stages: Sequence[Stage], family: str, *, steady: bool) -> dict
                 "a stage's config is not valid", where=f"spec.stages[{stage.name}].config", found=error
             ) from error
         if isinstance(config, OperatorConfig):
-            config = config.resolved(steady=steady)
+            config = config.resolved(steady=steady, dimensions=dimensions)
         if isinstance(config, CorrectorConfig):
             operator = checked["operator"]
             assert isinstance(operator, OperatorConfig)
             assert operator.architecture != "default"
-            config = config.resolved(operator.architecture, steady=steady)
+            config = config.resolved(operator.architecture, steady=steady, dimensions=dimensions)
         checked[stage.name] = config
     return {name: config.to_dict() for name, config in checked.items()}

@@ -214,6 +214,8 @@ ARCHITECTURES: dict[str, type[BaseArchitecture]] = {
 }
 
 
-def default_architecture(*, steady: bool) -> ConvConfig | UNetConfig:
+def default_architecture(*, steady: bool, dimensions: int) -> GConvConfig | UNetConfig:
     """What ``architecture: default`` means: the best of the benchmark for this kind of problem."""
-    return UNetConfig() if steady else ConvConfig()
+    if steady:
+        return UNetConfig()
+    return GConvConfig() if dimensions == 1 else UNetConfig(width=16, levels=4)

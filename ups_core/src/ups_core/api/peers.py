@@ -26,11 +26,11 @@ STEADY: dict[str, Any] = {
 }
 
 
-def fno(*, steady: bool, cpu_seconds: float | None) -> dict[str, Any]:
+def fno(*, steady: bool, dimensions: int, cpu_seconds: float | None) -> dict[str, Any]:
     """The peer's stage config; ``cpuBudgetSeconds`` is left out where it is to be what others took."""
     tuned = STEADY if steady else TRANSIENT
     config = OperatorConfig.model_validate({**tuned, "cpuBudgetSeconds": cpu_seconds or 1.0})
-    whole = config.resolved(steady=steady).to_dict()
+    whole = config.resolved(steady=steady, dimensions=dimensions).to_dict()
     if cpu_seconds is None:
         del whole["cpuBudgetSeconds"]
     return whole

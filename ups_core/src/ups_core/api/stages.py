@@ -89,11 +89,11 @@ class OperatorConfig(Training):
 
     _name_alone = field_validator("architecture", mode="before")(named)
 
-    def resolved(self, *, steady: bool) -> OperatorConfig:
+    def resolved(self, *, steady: bool, dimensions: int) -> OperatorConfig:
         """The same config with every ``default`` replaced by what it stands for."""
         update: dict[str, Any] = {}
         if self.architecture == "default":
-            update["architecture"] = default_architecture(steady=steady)
+            update["architecture"] = default_architecture(steady=steady, dimensions=dimensions)
         if self.loss == "default":
             update["loss"] = "h1" if steady else "l2"
         return self.model_copy(update=update)
@@ -142,11 +142,12 @@ class CorrectorConfig(SampledConfig):
 
     _name_alone = field_validator("architecture", mode="before")(named)
 
-    def resolved(self, operator: BaseArchitecture, *, steady: bool) -> CorrectorConfig:
+    def resolved(self, operator: BaseArchitecture, *, steady: bool, dimensions: int) -> CorrectorConfig:
         """The same config with ``default`` replaced by what it stands for after an operator of that kind."""
         if self.architecture != "default":
             return self
-        chosen = operator if isinstance(operator, GridArchitecture) else default_architecture(steady=steady)
+        kind = {"steady": steady, "dimensions": dimensions}
+        chosen = operator if isinstance(operator, GridArchitecture) else default_architecture(**kind)
         return self.model_copy(update={"architecture": chosen})
 
 

@@ -40,7 +40,8 @@ def prepare(given: Given, config: CorrectorConfig, seed: int, *, stage: str) -> 
     problem, normaliser = operator.problem, operator.normaliser
     train, val = splits_of(given.trained_on)
     enough_to_compare(val, stage)
-    config = config.resolved(published.architecture(operator.facts["config"]), steady=problem.steady)
+    own = published.architecture(operator.facts["config"])
+    config = config.resolved(own, steady=problem.steady, dimensions=problem.dimensions)
     assert config.architecture != "default"
     settings = config.architecture.to_dict()
     network = published.build(stage, settings, problem)

@@ -19,7 +19,7 @@ from ups_core.train.tasks import Steady, Task, Transient
 
 def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
     problem, normaliser = problem_of(given.trained_on)
-    config = config.resolved(steady=problem.steady)
+    config = config.resolved(steady=problem.steady, dimensions=problem.dimensions)
     assert config.architecture != "default"
     settings = config.architecture.to_dict()
     network = published.build("operator", settings, problem)
