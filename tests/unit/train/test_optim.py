@@ -123,6 +123,6 @@ def test_soap_turns_only_after_its_first_step_and_learns():
         loss = (model(x)[:, 0] - x.sum(1)).square().mean()
         loss.backward()
         one.step(1.0)
-        losses.append(float(loss))
+        losses.append(loss.item())
         assert torch.equal(model.mid.weight, before) == (step == 0)
     assert losses[-1] < losses[0] / 2
