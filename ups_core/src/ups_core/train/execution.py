@@ -37,8 +37,8 @@ class Seconds(NamedTuple):
 
 def fastest(measured: Mapping[Way, Seconds], steps: float) -> Way:
     """The way that trains ``steps`` steps in the least time; eager unless another one saves a fifth."""
-    whole: dict[Way, float] = {way: took.first + steps * took.step for way, took in measured.items()}
-    best = min(whole, key=lambda way: whole[way])
+    whole: dict[Way, float] = {way: seconds.first + steps * seconds.step for way, seconds in measured.items()}
+    best = min(whole, key=whole.__getitem__)
     return best if whole[best] <= GAIN * whole["eager"] else "eager"
 
 
