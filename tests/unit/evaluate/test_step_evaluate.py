@@ -148,7 +148,7 @@ def test_steady_beside_the_mean_and_on_another_grid(
 def test_what_a_solver_assumed_stands_beside_its_figures(
     media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_model(monkeypatch, SimpleNamespace(solve=lambda a, parameters=None: a))
+    use_model(monkeypatch, SimpleNamespace(stochastic=False, solve=lambda a, parameters=None: a))
     shutil.copytree(media, tmp_path / "codes")
     codes = np.load(media / "test" / "a.npy") * 0
     codes[..., ::2] = 1

@@ -156,12 +156,12 @@ class Surrogate:
         p = self._parameters(parameters, len(u))  # (N, P)
         coarse, factor = self._restrict(u)
         generator = torch.Generator().manual_seed(seed)
-        if problem.steady:
+        if steps is None:
             drawn = self._solutions(sampler, coarse, p, m, generator)
             frames = drawn[:, :, None]  # (N, M, T, C, X[, Y]), T = 1
         else:
             start = encode(self.codec, coarse) if self.codec else coarse
-            frames = _draw(self.operator, sampler, start, p, steps or 0, m, generator)  # (N, M, T, C, X[, Y])
+            frames = _draw(self.operator, sampler, start, p, steps, m, generator)  # (N, M, T, C, X[, Y])
             if self.codec:
                 frames = decode(self.codec, frames.reshape(len(u), -1, *frames.shape[3:]))
                 frames = frames.reshape(len(u), m, steps, *frames.shape[2:])
@@ -195,10 +195,11 @@ class Surrogate:
         out = []
         with torch.inference_mode():
             for one in range(len(given)):
-                same = [part[one].expand(members, *part.shape[1:]) for part in (given, mean, p)]
+                alike = (part[one].expand(members, *part.shape[1:]) for part in (given, mean, p))
+                same, center, same_p = alike  # (M, C, X[, Y]) twice, (M, P)
                 noise = corrector.noise(members, generator)
-                drawn = corrector.sample(noise, *same, sampler.facts["evaluations"])  # (M, C, X[, Y])
-                out.append(model.normaliser.fields.invert(same[1] + _unit(sampler, drawn) * drawn))
+                drawn = corrector.sample(noise, same, center, same_p, sampler.facts["evaluations"])
+                out.append(model.normaliser.fields.invert(center + _unit(sampler, drawn) * drawn))
         return torch.stack(out).numpy()
 
     def _is(self, *, steady: bool) -> None:

@@ -174,7 +174,7 @@ def student(stage: str, metric: str, score: Gain, coverage: float, evaluations: 
     return _verdict(stage, metric, score, "" if own < teacher and not score.worse else "no gain", figures)
 
 
-def _verdict(stage: str, metric: str, score: Gain, why: str, figures: dict[str, float | None]) -> Verdict:
+def _verdict(stage: str, metric: str, score: Gain, why: str, figures: Mapping[str, float]) -> Verdict:
     return Verdict(
         stage,
         "dropped" if why else "kept",

@@ -79,9 +79,14 @@ class Residuals:
 
     def thinned(self, rows: int) -> Residuals:
         """At most ``rows`` of them, evenly over all."""
-        step = -(-len(self.residual) // rows)
-        parts = (self.given, self.prediction, self.residual, self.parameters)
-        return Residuals(*(part[::step] for part in parts), self.per_sample)
+        some = slice(None, None, -(-len(self) // rows))
+        return Residuals(
+            self.given[some],
+            self.prediction[some],
+            self.residual[some],
+            self.parameters[some],
+            self.per_sample,
+        )
 
     def __len__(self) -> int:
         return len(self.residual)
