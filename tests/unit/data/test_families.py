@@ -43,7 +43,11 @@ def test_unknown_family_names_the_nearest() -> None:
 
 
 def test_params_are_completed_and_unknown_ones_refused() -> None:
-    assert family("burgers1d").simulation_params({"nu": 0.1}) == {"nu": 0.1, "points": 1024, "frames": 201}
+    assert family("advection1d").simulation_params({"beta": 0.1}) == {
+        "beta": 0.1,
+        "points": 1024,
+        "frames": 201,
+    }
     with pytest.raises(InvalidSpec) as error:
         family("burgers1d").simulation_params({"Nu": 0.1})
     assert error.value.details["fix"] == "rename it to nu"

@@ -14,7 +14,7 @@ wanted share lies between two such intervals, both are counted, in the proportio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -79,8 +79,9 @@ class Scores:
         all finite has infinite score and error and covers nothing.
         """
         space = tuple(range(3, truth.ndim))
-        finite = np.isfinite(members).reshape(len(members), -1).all(axis=1)
-        ordered = np.sort(np.where(_like(finite, members), members, 0).astype(np.float64), axis=1)
+        finite = np.asarray(np.isfinite(members).reshape(len(members), -1).all(axis=1))  # (N,)
+        usable = np.where(finite.reshape(-1, *[1] * truth.ndim), members, 0)
+        ordered = np.sort(usable.astype(np.float64), axis=1)
         score = _crps(ordered, truth).mean(axis=space)  # (N, T, C)
         inside = _covered(ordered, truth, CENTRAL) if members.shape[1] > 1 else np.zeros(truth.shape)
         size = np.sqrt(np.square(truth, dtype=np.float64).mean(axis=space))  # (N, T, C)
@@ -101,10 +102,6 @@ class Scores:
     @classmethod
     def joined(cls, parts: list[Scores]) -> Scores:
         return cls(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("crps", "coverage", "error")))
-
-
-def _like(flags: Any, values: np.ndarray) -> np.ndarray:
-    return flags.reshape(-1, *[1] * (values.ndim - 1))
 
 
 class Stochastic(Protocol):

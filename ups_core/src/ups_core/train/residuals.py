@@ -81,12 +81,12 @@ class Residuals:
 
     def thinned(self, rows: int) -> Residuals:
         """At most ``rows`` of them, evenly over all."""
-        step = -(-len(self.residual) // rows)
+        some = slice(None, None, -(-len(self) // rows))
         return Residuals(
-            self.given[::step],
-            self.prediction[::step],
-            self.residual[::step],
-            self.parameters[::step],
+            self.given[some],
+            self.prediction[some],
+            self.residual[some],
+            self.parameters[some],
             self.per_sample,
         )
 
