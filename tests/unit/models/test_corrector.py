@@ -16,9 +16,9 @@ from ups_core.train.residuals import mixed
 
 
 def corrector(problem: Problem, *, galilean: bool = False) -> Corrector:
-    small = UNetConfig(width=16, levels=2) if problem.steady else ConvConfig(width=4, dilations=[1])
-    network = small.network(problem, Corrector.channels_in(problem), len(problem.fields))
-    return Corrector(network, problem, galilean=galilean)
+    if problem.steady:
+        return Corrector.of(UNetConfig(width=16, levels=2), problem)
+    return Corrector.of(ConvConfig(width=4, dilations=[1], galilean=galilean), problem)
 
 
 def draw(made: Corrector, problem: Problem, samples: int = 3) -> Tensor:

@@ -42,7 +42,7 @@ EDITS = [
     # A number of another spelling, a default written out, and what changes no result:
     ("spec.stages.operator.config.steps=1500", set()),
     ("spec.stages.operator.config.batchSize=32", set()),
-    ("spec.stages.operator.config.architecture=conv", set()),
+    ("spec.stages.operator.config.architecture=gconv", set()),
     ("spec.evaluation.gates=[{metric: rollout.nrmse, max: 1}]", set()),
     ("spec.threads=2", set()),
     ("spec.budget.usd=10", set()),
@@ -155,7 +155,7 @@ def test_each_stage_takes_the_object_of_the_one_before():
     assert steps["train-distill"].inputs == {"data": "cache", "model": "train-diffusion"}
     assert steps["evaluate"].inputs["model"] == steps["analyze"].inputs["model"] == "train-distill"
     config = steps["train-diffusion"].recipe["stages"]["diffusion"]["config"]
-    assert config["architecture"]["name"] == "conv"
+    assert config["architecture"]["name"] == "gconv"
 
 
 @pytest.mark.parametrize(

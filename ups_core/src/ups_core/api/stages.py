@@ -13,7 +13,9 @@ from ups_core.api.architectures import (
     BaseArchitecture,
     ConvConfig,
     FNOConfig,
+    GConvConfig,
     GridArchitecture,
+    PDETConfig,
     UNetConfig,
     default_architecture,
 )
@@ -127,7 +129,10 @@ class CorrectorConfig(SampledConfig):
     """What the stages ``diffusion`` and ``steady-prior`` share."""
 
     architecture: (
-        Literal["default"] | Annotated[ConvConfig | UNetConfig | FNOConfig, Field(discriminator="name")]
+        Literal["default"]
+        | Annotated[
+            ConvConfig | GConvConfig | UNetConfig | FNOConfig | PDETConfig, Field(discriminator="name")
+        ]
     ) = "default"
     """`default` (that of the operator, where it is a network on the grid), a name, or a name with fields."""
     sampler_steps: Annotated[int, Field(ge=1, le=64)] = 4

@@ -12,6 +12,8 @@ none: the noise is the sample, however few the steps.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,9 @@ from torch.nn import functional as F
 
 from ups_core.models.advance import carried, cells_a_frame
 from ups_core.models.problem import Problem
+
+if TYPE_CHECKING:
+    from ups_core.api.architectures import GridArchitecture
 
 #: The noise level at which sampling starts, in units of the residual; its angle is nearly a right one.
 FIRST_LEVEL = 20.0
@@ -39,10 +44,14 @@ class Corrector(nn.Module):
         with torch.no_grad():  # start near the velocity of a Gaussian, which is zero
             network.get_parameter("head.weight").mul_(0.1)
 
-    @staticmethod
-    def channels_in(problem: Problem) -> int:
-        """What the network sees beside numbers: the mixture, the operator's input and prediction."""
-        return 2 * len(problem.fields) + len(problem.inputs)
+    @classmethod
+    def of(cls, architecture: GridArchitecture, problem: Problem) -> Corrector:
+        """The untrained corrector whose network is of this architecture."""
+        # What is not conserved itself is no flux, and the angle is one number more beside the parameters.
+        plain = architecture.model_copy(update={"conserve": "none"})
+        asked = replace(problem, varying=(*problem.varying, "angle"))
+        channels = 2 * len(problem.fields) + len(problem.inputs)  # mixture, prediction, what that was made of
+        return cls(plain.network(asked, channels, len(problem.fields)), problem, galilean=plain.galilean)
 
     def forward(
         self, z: Tensor, angle: Tensor, given: Tensor, prediction: Tensor, parameters: Tensor

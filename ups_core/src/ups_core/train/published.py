@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +65,7 @@ def build(stage: str, config: Mapping[str, Any], problem: Problem) -> nn.Module:
     if stage == "operator":
         return chosen.build(problem)
     assert isinstance(chosen, GridArchitecture)
-    # What is not conserved itself is no flux; and the angle is one parameter more.
-    plain = chosen.model_copy(update={"conserve": "none"})
-    asked = replace(problem, varying=(*problem.varying, "angle"))
-    network = plain.network(asked, Corrector.channels_in(problem), len(problem.fields))
-    return Corrector(network, problem, galilean=chosen.galilean)
+    return Corrector.of(chosen, problem)
 
 
 def architecture(config: Mapping[str, Any]) -> BaseArchitecture:
