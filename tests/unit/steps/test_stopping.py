@@ -21,7 +21,7 @@ def last_words(tmp_path, monkeypatch):
 
 def test_the_word_is_left_before_the_step_ends(last_words):
     last_words.touch()
-    before = signal.signal(signal.SIGTERM, step._on_sigterm)
+    before = signal.signal(signal.SIGTERM, step.on_sigterm)
     try:
         with pytest.raises(Preempted, match=stopping.ASKED_TO_STOP):
             os.kill(os.getpid(), signal.SIGTERM)

@@ -29,7 +29,7 @@ class Training(Model):
     accumulate: Annotated[int, Field(ge=1, le=1024)] = 1
     """Compute the gradient of a batch in so many parts, for batches that memory does not hold at once."""
     optimizer: Literal["muon", "soap", "adamw"] = "muon"
-    """`muon`, `soap`: that one on the inner weight matrices and AdamW on the rest. `adamw`: AdamW on all."""
+    """`muon`: Muon on the inner weight matrices and AdamW on the rest. `soap`, `adamw`: that one on all."""
     lr: PositiveFloat = 4e-3
     """Peak learning rate of AdamW and SOAP."""
     muon_lr: PositiveFloat = 1e-2

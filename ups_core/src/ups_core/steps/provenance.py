@@ -13,7 +13,17 @@ from typing import Any
 from ups_core.cores import available_cores
 
 #: Libraries whose version can change the bytes of a result.
-LIBRARIES = ("ups-core", "numpy", "scipy", "torch", "h5py", "zarr", "safetensors", "matplotlib")
+LIBRARIES = (
+    "ups-core",
+    "numpy",
+    "scipy",
+    "torch",
+    "pytorch-optimizer",
+    "h5py",
+    "zarr",
+    "safetensors",
+    "matplotlib",
+)
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""Muon or SOAP for the inner weight matrices, AdamW for the rest.
+"""Muon for the inner weight matrices and AdamW for the rest; or AdamW, or SOAP, for all.
 
 Muon replaces the momentum of a weight matrix by the nearest semi-orthogonal matrix: all singular
 values become (about) 1, so that rare directions of the gradient count as much as frequent ones. Five
@@ -70,7 +70,7 @@ class Muon:
     def state(self) -> dict[str, Tensor]:
         return {str(i): m for i, m in enumerate(self.moments)}
 
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+    def load_state(self, tensors: Mapping[str, Tensor], steps: int) -> None:
         for name, value in self.state().items():
             value.copy_(tensors[name])
 
@@ -111,6 +111,14 @@ class AdamW:
                 p.mul_(1 - lr * self.weight_decay)
             p.add_(change.view_as(p), alpha=-lr)
 
+    def state(self) -> dict[str, Tensor]:
+        return {str(i): m for i, m in enumerate(self.moments)}
+
+    def load_state(self, tensors: Mapping[str, Tensor], steps: int) -> None:
+        for name, value in self.state().items():
+            value.copy_(tensors[name])
+        self.steps = steps
+
 
 def _gradient(p: nn.Parameter) -> Tensor:
     assert p.grad is not None
@@ -123,13 +131,13 @@ def is_stack(name: str) -> bool:
 
 
 def inner_matrices(model: nn.Module) -> set[str]:
-    """Names of the weights that Muon and SOAP take: all but vectors and the layers ``lift`` and ``head``."""
+    """Names of the weights that Muon takes: all but vectors and the layers ``lift`` and ``head``."""
     edges = {"lift", "head"}
     return {name for name, p in model.named_parameters() if p.ndim > 1 and not edges & set(name.split("."))}
 
 
 class Optimizer:
-    """Both optimizers of one model, driven and saved as one."""
+    """All optimizers of one model, driven and saved as one."""
 
     def __init__(
         self,
@@ -142,11 +150,18 @@ class Optimizer:
         clip: float,
     ) -> None:
         named = dict(model.named_parameters())
-        names = inner_matrices(model) if kind != "adamw" else set()
-        inner = {name: p for name, p in named.items() if name in names}
-        self.params, self.clip, self.kind = list(named.values()), clip, kind
-        self.adamw = AdamW([p for name, p in named.items() if name not in inner], lr, weight_decay)
-        self.inner = Soap(inner, lr, weight_decay) if kind == "soap" else Muon(inner, muon_lr)
+        self.params, self.clip, self.steps = list(named.values()), clip, 0
+        #: Each with some of the weights, by the name that its moments have in a checkpoint.
+        self.parts: dict[str, AdamW | Muon | Soap]
+        if kind == "soap":
+            self.parts = {"soap": Soap(named, lr, weight_decay)}
+        elif kind == "adamw":
+            self.parts = {"adamw": AdamW(self.params, lr, weight_decay)}
+        else:
+            names = inner_matrices(model)
+            inner = {name: p for name, p in named.items() if name in names}
+            rest = [p for name, p in named.items() if name not in inner]
+            self.parts = {"adamw": AdamW(rest, lr, weight_decay), "muon": Muon(inner, muon_lr)}
 
     @torch.no_grad()
     def step(self, rate: float) -> float:
@@ -156,8 +171,9 @@ class Optimizer:
         """
         norm = nn.utils.clip_grad_norm_(self.params, self.clip, foreach=True)
         if torch.isfinite(norm):
-            self.adamw.step(rate)
-            self.inner.step(rate)
+            self.steps += 1
+            for part in self.parts.values():
+                part.step(rate)
         self.forget_gradient()
         return float(norm)
 
@@ -166,16 +182,14 @@ class Optimizer:
             p.grad = None
 
     def state(self) -> dict[str, Tensor]:
-        """All moments, and the counts of steps that they are corrected by."""
-        moments = {f"adamw.{i}": m for i, m in enumerate(self.adamw.moments)}
-        moments |= {f"{self.kind}.{name}": m for name, m in self.inner.state().items()}
-        return {**moments, "steps": torch.tensor(self.adamw.steps)}
+        """All moments, and the count of steps that they are corrected by."""
+        moments = {f"{name}.{k}": m for name, part in self.parts.items() for k, m in part.state().items()}
+        return {**moments, "steps": torch.tensor(self.steps)}
 
     @torch.no_grad()
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Continue from what :meth:`state` gave."""
-        for i, moment in enumerate(self.adamw.moments):
-            moment.copy_(tensors[f"adamw.{i}"])
-        self.adamw.steps = int(tensors["steps"])
-        own = f"{self.kind}."
-        self.inner.load_state({k.removeprefix(own): v for k, v in tensors.items() if k.startswith(own)})
+        self.steps = int(tensors["steps"])
+        for name, part in self.parts.items():
+            own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+            part.load_state(own, self.steps)

@@ -1,8 +1,11 @@
-"""SOAP for the inner weight matrices: Adam in the eigenbasis of Shampoo's preconditioner.
+"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner.
 
 The gradient's two covariances, of rows and of columns, turn a matrix into a basis in which its entries are
 nearly uncorrelated; there Adam's step per entry is the right one (Vyas et al., "SOAP", ICLR 2025). The
-bases are refreshed every tenth step. A kernel (C_out, C_in, K) has one basis for each axis.
+bases are refreshed every tenth step. A kernel (C_out, C_in, K) has one for each axis, a vector none.
+
+It takes all weights. On Burgers' equation this and the inner matrices alone, with AdamW on the rest, differ
+by less than two seeds do.
 
 The arithmetic is the library's (``pytorch-optimizer``). Importing it loads the compiler, as all of
 ``torch.optim`` does: 5 CPU seconds and 160 MiB, so it is done where SOAP is asked for and nowhere else.
@@ -18,7 +21,7 @@ from torch import Tensor, nn
 
 
 class Soap:
-    """SOAP on some weights of a model; the first step only initialises the bases and moves nothing."""
+    """SOAP on the named weights; the first step only initialises the bases and moves nothing."""
 
     def __init__(self, named: Mapping[str, nn.Parameter], lr: float, weight_decay: float) -> None:
         from pytorch_optimizer.optimizer.soap import SOAP
@@ -33,12 +36,12 @@ class Soap:
         self._lay_out()
 
     def state(self) -> dict[str, Tensor]:
-        """Moments, covariances and bases by name of the weight, and the count of steps."""
-        return {**dict(self._tensors()), "steps": torch.tensor(self.group.get("step", 0))}
+        """Moments, covariances and bases by name of the weight; nothing before the first step."""
+        return dict(self._tensors())
 
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Continue from what :meth:`state` gave."""
-        if not (steps := int(tensors["steps"])):
+    def load_state(self, tensors: Mapping[str, Tensor], steps: int) -> None:
+        """Continue after ``steps`` steps from what :meth:`state` gave."""
+        if not steps:
             return
         for p in self.named.values():
             p.grad = torch.zeros_like(p)
