@@ -14,7 +14,8 @@ from ups_core.cores import available_cores
 
 #: Libraries whose version can change the bytes of a result.
 LIBRARIES = (
-    "ups-core", "numpy", "scipy", "torch", "h5py", "zarr", "safetensors", "matplotlib", "imageio-ffmpeg",
+    "ups-core", "numpy", "scipy", "torch", "pytorch-optimizer", "h5py", "zarr", "safetensors", "matplotlib",
+    "imageio-ffmpeg",
 )  # fmt: skip
 
 
