@@ -289,7 +289,7 @@ class Surrogate:
         """All of the input is looked at before anything is computed, so that a refusal comes at once."""
         problem, domain = self.problem, self.domain
         values, single = self._layout(np.asarray(given))
-        free = bool(getattr(self.operator.network, "resolution_free", False))
+        free = bool(getattr(self.operator.network, "resolution_free", False)) and not self.stochastic
         factor = 1 if free else refinement(values.shape[2:], problem)
         limits.check_units(domain, units or {})
         limits.check_coordinates(domain, problem, coordinates or {}, values.shape[2:])

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ups_core.models.advance import carried, cells_a_frame
+from ups_core.models.device import device_of
 from ups_core.models.problem import Problem
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class Corrector(nn.Module):
 
     def noise(self, samples: int, generator: torch.Generator) -> Tensor:
         """White noise that a residual can be, (B, C, X[, Y])."""
-        return self.admissible(torch.randn(samples, self.fields, *self.shape, generator=generator))
+        white = torch.randn(samples, self.fields, *self.shape, generator=generator)
+        return self.admissible(white.to(device_of(self)))
 
     def sample(
         self, noise: Tensor, given: Tensor, prediction: Tensor, parameters: Tensor, steps: int
@@ -93,6 +95,6 @@ class Corrector(nn.Module):
         """
         z, stride = noise, START / steps
         for i in range(steps):
-            angle = torch.full((len(z),), START - i * stride)  # (B,)
+            angle = z.new_full((len(z),), START - i * stride)  # (B,)
             z = z - stride * self(z, angle, given, prediction, parameters)
         return z

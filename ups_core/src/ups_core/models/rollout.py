@@ -61,6 +61,7 @@ def ensemble(
     """
     out = torch.empty(len(u), members, steps, *u.shape[1:], dtype=u.dtype)
     size = max(1, BATCH_VALUES // (u[0].numel() * members))
+    u, parameters, scale = (given.to(device_of(model)) for given in (u, parameters, scale))
     for start in range(0, len(u), size):
         state = u[start : start + size].repeat_interleave(members, 0)  # (B*M, C, X[, Y])
         p = parameters[start : start + size].repeat_interleave(members, 0)  # (B*M, P)
@@ -87,8 +88,9 @@ def corrected(
 ) -> Tensor:
     """Solutions (B, C, X[, Y]) of the inputs a, each plus ``members`` drawn residuals: (B, M, C, X[, Y])."""
     out = []
+    a, solved, parameters, scale = (each.to(device_of(corrector)) for each in (a, solved, parameters, scale))
     for one in range(len(a)):
         given, mean, p = (part[one].expand(members, *part.shape[1:]) for part in (a, solved, parameters))
         residual = corrector.sample(corrector.noise(members, generator), given, mean, p, evaluations)
-        out.append(mean + scale * residual)  # (M, C, X[, Y])
+        out.append((mean + scale * residual).cpu())  # (M, C, X[, Y])
     return torch.stack(out)

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from ups_core.models.advance import Solve
 from ups_core.models.corrector import Corrector
+from ups_core.models.device import device_of
 from ups_core.models.problem import Problem
 from ups_core.models.rollout import BATCH_VALUES
 from ups_core.train.augment import augmentation
 from ups_core.train.data import Split
+from ups_core.train.draws import normal
 from ups_core.train.published import Model
 from ups_core.train.tasks import solve
 
@@ -51,22 +53,23 @@ class Residuals:
     @torch.no_grad()
     def of(cls, model: Model, split: Split) -> Residuals:
         """One step from every frame of the data; the solution of every input where steady."""
-        normaliser, problem = model.normaliser, model.problem
+        normaliser, problem, device = model.normaliser, model.problem, device_of(model.network)
         parameters = normaliser.vary(problem, split.parameters)  # (N, P)
         if problem.steady:
             assert split.a is not None
-            a, u = normaliser.inputs.apply(split.a), normaliser.fields.apply(split.u)  # (N, C, X[, Y])
+            a = normaliser.inputs.apply(split.a).cpu()  # (N, C, X[, Y])
+            u = normaliser.fields.apply(split.u).cpu()  # (N, C', X[, Y])
             average = model.facts["testTimeAugmentation"]
             assert isinstance(model.network, Solve)
             solved = solve(model.network, a, parameters, problem, average=average)
             return cls(a, solved.clone(), u - solved, parameters, 1)  # a clone can be trained on
         pairs = split.u.shape[1] - 1
         parameters = parameters.repeat_interleave(pairs, 0)  # (R, P), R = N*(T-1)
-        given = normaliser.fields.apply(split.u[:, :-1].flatten(0, 1))  # (R, C, X[, Y])
-        truth = normaliser.fields.apply(split.u[:, 1:].flatten(0, 1))
+        given = normaliser.fields.apply(split.u[:, :-1].flatten(0, 1)).cpu()  # (R, C, X[, Y])
+        truth = normaliser.fields.apply(split.u[:, 1:].flatten(0, 1)).cpu()
         size = max(1, BATCH_VALUES // given[0].numel())
         chunks = zip(given.split(size), parameters.split(size), strict=True)
-        prediction = torch.cat([model.network(u, p) for u, p in chunks])
+        prediction = torch.cat([model.network(u.to(device), p.to(device)).cpu() for u, p in chunks])
         return cls(given, prediction, truth - prediction, parameters, pairs)
 
     def scale(self) -> Tensor:
@@ -126,20 +129,27 @@ class _OnResiduals:
     def batch(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Given, prediction, residual (B, C, X[, Y]) and parameters (B, P) of rows, transformed alike."""
         train = self.train
-        parts = [train.given[indices], train.prediction[indices], train.residual[indices]]
+        device = device_of(self.model)
+        parts = [each[indices].to(device) for each in (train.given, train.prediction, train.residual)]
         if self.augment:
             parts = self.augment(parts, generator)
         given, prediction, residual = parts
-        return given, prediction, residual, train.parameters[indices]
+        return given, prediction, residual, train.parameters[indices].to(device)
+
+    def noise_like(self, residual: Tensor, generator: torch.Generator) -> Tensor:
+        """White noise that a residual can be, (B, C, X[, Y])."""
+        return self.model.admissible(normal(residual.shape, generator, residual.device))
 
     @torch.inference_mode()
     def validate(self) -> float:
         generator = torch.Generator().manual_seed(VALIDATION_SEED)
-        val, losses = self.val, []
+        val, losses, device = self.val, [], device_of(self.model)
         size = max(1, BATCH_VALUES // (4 * val.residual[0].numel()))
         for rows in torch.arange(len(val)).split(size):
-            parts = val.given[rows], val.prediction[rows], val.residual[rows], val.parameters[rows]
-            losses.append(self.loss(*parts, generator))
+            given, prediction, residual, parameters = (
+                part[rows].to(device) for part in (val.given, val.prediction, val.residual, val.parameters)
+            )
+            losses.append(self.loss(given, prediction, residual, parameters, generator).cpu())
         return float(torch.cat(losses).mean())
 
     def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
@@ -174,8 +184,10 @@ class Denoising(_OnResiduals):
         parameters: Tensor,
         generator: torch.Generator,
     ) -> Tensor:
-        level = torch.exp(LEVEL_MEAN + LEVEL_STD * torch.randn(len(residual), generator=generator))  # (B,)
-        noise = self.model.noise(len(residual), generator)  # (B, C, X[, Y])
+        level = torch.exp(
+            LEVEL_MEAN + LEVEL_STD * normal((len(residual),), generator, residual.device)
+        )  # (B,)
+        noise = self.noise_like(residual, generator)  # (B, C, X[, Y])
         angle = torch.atan(level)
         z, velocity = mixed(residual, noise, angle)
         error = self.model(z, angle, given, prediction, parameters) - velocity
@@ -214,7 +226,7 @@ class Matching(_OnResiduals):
         parameters: Tensor,
         generator: torch.Generator,
     ) -> Tensor:
-        noise = self.model.noise(len(residual), generator)  # (B, C, X[, Y])
+        noise = self.noise_like(residual, generator)  # (B, C, X[, Y])
         with torch.no_grad():
             wanted = self.teacher.sample(noise, given, prediction, parameters, self.evaluations[0])
         own = self.model.sample(noise, given, prediction, parameters, self.evaluations[1])
