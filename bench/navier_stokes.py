@@ -13,7 +13,7 @@ FIELD = Field("examples/navier_stokes2d.yaml", 300)
 
 
 def measure(scratch: Path) -> Iterator[Line]:
-    ours = FIELD.train(scratch, OURS, peers=PEERS)
+    ours = FIELD.train(scratch, f"{OURS}, batchSize: 4, noise: 0.1", peers=PEERS)
     peer, solver = metric(ours, f"fno.{ERROR}"), metric(ours, f"solver.{ERROR}")
     yield versus(f"navier_stokes.{ERROR}", UNIT, metric(ours, ERROR), peer, "tuned FNO", Bound(0.3, "ratio"))
     said = "pseudo-spectral, same points"
