@@ -93,11 +93,14 @@ def test_two_dimensions_and_a_test_set_on_a_finer_grid(guise) -> None:
     assert leaks.find(centres, split_of("train", train), problem("navier_stokes2d", 8), scale_of(train)) == []
 
 
-def test_inputs_of_a_steady_problem_are_compared_on_the_walls_they_stand_on() -> None:
+@pytest.mark.parametrize("known_on_wall", [True, False])
+def test_inputs_of_a_steady_problem_are_compared_between_the_walls(known_on_wall: bool) -> None:
     rng = np.random.default_rng(0)
     train, test = rng.choice([3.0, 12.0], size=(2, 7, 1, 8, 8))
     mirrored = train[2].copy()
-    mirrored[:, 1:] = mirrored[:, :0:-1]  # node 0 lies on the wall and stays
+    mirrored[:, 1:] = mirrored[:, :0:-1]
+    if not known_on_wall:  # node 0 is that of the opposite wall, where the original has none
+        mirrored[:, 0] = rng.choice([3.0, 12.0], size=(1, 8))
     test[6] = mirrored
     known, new = split_of("train", train, steady=True), split_of("test", test, steady=True)
     found = leaks.find(new, known, problem("darcy2d", 8), scale_of(train))

@@ -4,7 +4,8 @@ Splits are dealt out by the hash of the raw initial state. That hash does not kn
 rounded, shifted or mirrored; a network that was trained on such a copy has seen it all the same. So every
 initial state (the input, where steady) is compared with all that were learned from, up to the family's
 discrete symmetries and, where it declares shifts, cyclic shifts by whole nodes. The distance is the L2 norm
-of the difference relative to that of the test state, both normalised by mean and deviation of train.
+of the difference relative to that of the test state, both normalised by mean and deviation of train. Nodes on
+a wall are left out: the opposite wall may have none, and of a mirrored copy nobody knows them.
 
 A change of the observer's speed is no such disguise, although the equation may not see it: single waves
 would then have an amplitude and nothing else, and independent ones would be taken for copies.
@@ -20,11 +21,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from ups_core.data.families.base import Transform
 from ups_core.errors import DataInvalid
 from ups_core.evaluate.split import Split
 from ups_core.models.problem import Problem
+from ups_core.models.symmetry import apply, group
 
 #: States nearer than this are one state. Storing in float32, shifting and mirroring move a state by some 1e-7
 #: of its norm. Two independent draws come this near only by chance: a family whose states have two numbers
@@ -84,14 +86,17 @@ def find(split: Split, known: Split, problem: Problem, scale: Mapping[str, np.nd
             "mean": np.zeros_like(scale["mean"]),
         }  # which a change of sign would not leave alone
     axes = tuple(2 + problem.space.index(letter) for letter in problem.shifts)
-    _, some = next(_blocks(known, steps[1], scale))  # (n, C, X[, Y])
+    _, some = next(_blocks(known, problem, steps[1], scale))  # (n, C, X[, Y])
     kept = np.argsort(_features(some, axes).var(axis=0), kind="stable")[::-1][:FEATURES]
-    features = np.concatenate([_features(u, axes)[:, kept] for _, u in _blocks(known, steps[1], scale)])
+    features = np.concatenate(
+        [_features(u, axes)[:, kept] for _, u in _blocks(known, problem, steps[1], scale)]
+    )
     squares = np.square(features).sum(axis=1)  # (M,), of features (M, K)
     nearest: dict[int, Twin] = {}
-    for rows, states in _blocks(split, steps[0], scale, BLOCK_VALUES // max(len(features), 1)):
+    for rows, states in _blocks(split, problem, steps[0], scale, BLOCK_VALUES // max(len(features), 1)):
         norms = np.linalg.norm(states.reshape(len(states), -1), axis=1)  # (n,)
-        for image in images(states, problem):
+        for element in group(problem):
+            image = apply(element, torch.from_numpy(states), problem).numpy()
             own = _features(image, axes)[:, kept]
             both = np.square(own).sum(axis=1)[:, None] + squares
             bound = both - 2 * own @ features.T  # (n, M), squared
@@ -99,7 +104,7 @@ def find(split: Split, known: Split, problem: Problem, scale: Mapping[str, np.nd
             for i, j in np.argwhere(bound < np.square(NEAR * norms)[:, None] + 1e-13 * both):
                 if not norms[i]:
                     continue
-                other = _state(known, int(j), steps[1], scale)
+                other = _state(known, problem, int(j), steps[1], scale)
                 distance = aligned_distance(image[i], other, tuple(a - 1 for a in axes)) / norms[i]
                 index = rows.start + int(i)
                 if distance < NEAR and (index not in nearest or distance < nearest[index].distance):
@@ -119,20 +124,6 @@ def strides(one: Split, other: Split) -> tuple[int, int] | None:
     return k, l
 
 
-def images(states: np.ndarray, problem: Problem) -> Iterator[np.ndarray]:
-    """States (N, C, X[, Y]) under every element of the discrete symmetry group, as they are first."""
-    probe = np.arange(1.0, 1 + 4 ** len(problem.space)).reshape(1, 1, *[4] * len(problem.space))
-    elements: list[tuple[Transform, ...]] = [()]
-    seen = {probe.tobytes()}
-    for element in elements:  # grows while it is walked, until it is closed
-        yield _apply(element, states, problem)
-        for generator in problem.symmetries:
-            image = _apply((*element, generator), probe, problem).tobytes()
-            if image not in seen:
-                seen.add(image)
-                elements.append((*element, generator))
-
-
 def aligned_distance(u: np.ndarray, v: np.ndarray, axes: tuple[int, ...]) -> float:
     """The smallest ‖S u − v‖ over cyclic shifts S along ``axes``, for two states (C, X[, Y])."""
     if axes:
@@ -144,19 +135,6 @@ def aligned_distance(u: np.ndarray, v: np.ndarray, axes: tuple[int, ...]) -> flo
     return float(np.linalg.norm(u - v))
 
 
-def _apply(element: Sequence[Transform], u: np.ndarray, problem: Problem) -> np.ndarray:
-    for transform in element:
-        for letter in transform.flip:
-            axis = 2 + problem.space.index(letter)
-            u = np.flip(u, axis)
-            if problem.wall[axis - 2]:  # node 0 lies on the wall, and stays
-                u = np.roll(u, 1, axis)
-        if transform.transpose:
-            u = np.swapaxes(u, -1, -2)
-        u = u * transform.sign
-    return u
-
-
 def _features(u: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """(N, C, X[, Y]) to (N, K): what no shift along ``axes`` changes, with distances that are no larger."""
     kept = np.abs(np.fft.fftn(u, axes=axes, norm="ortho")) if axes else u
@@ -164,21 +142,25 @@ def _features(u: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
 
 def _blocks(
-    split: Split, stride: int, scale: Mapping[str, np.ndarray], most: int | None = None
+    split: Split, problem: Problem, stride: int, scale: Mapping[str, np.ndarray], most: int | None = None
 ) -> Iterator[tuple[slice, np.ndarray]]:
     size = BLOCK_VALUES // max(1, int(np.prod(split.states.shape[1:])))
     size = max(1, size if most is None else min(size, most))
     for start in range(0, len(split), size):
         rows = slice(start, min(start + size, len(split)))
-        yield rows, _normalised(split.states[rows], stride, scale)
+        yield rows, _normalised(split.states[rows], problem, stride, scale)
 
 
-def _state(split: Split, index: int, stride: int, scale: Mapping[str, np.ndarray]) -> np.ndarray:
-    return _normalised(split.states[index : index + 1], stride, scale)[0]
+def _state(
+    split: Split, problem: Problem, index: int, stride: int, scale: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    return _normalised(split.states[index : index + 1], problem, stride, scale)[0]
 
 
-def _normalised(states: np.ndarray, stride: int, scale: Mapping[str, np.ndarray]) -> np.ndarray:
-    """float64 (N, C, X[, Y]) at every ``stride``-th node."""
-    u = states[(..., *[slice(None, None, stride)] * (states.ndim - 2))].astype(np.float64)
+def _normalised(
+    states: np.ndarray, problem: Problem, stride: int, scale: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """float64 (N, C, X[, Y]) at every ``stride``-th node that is on no wall."""
+    u = states[(..., *[slice(stride * wall, None, stride) for wall in problem.wall])].astype(np.float64)
     channels = (1, -1, *[1] * (u.ndim - 2))
     return (u - scale["mean"].reshape(channels)) / scale["std"].reshape(channels)
