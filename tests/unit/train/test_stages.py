@@ -114,10 +114,12 @@ def test_a_chain_that_is_kept_resumes_and_predicts(context, line_cache, operator
     np.testing.assert_array_equal(members, both.ensemble(u[:, 0], 3, seed=1))
     np.testing.assert_array_equal(both.rollout(u[:, 0], 3), both.ensemble(u[:, 0], 3).mean(1))
     assert both.ensemble(u[0, 0], 3, 12).shape == (12, 3, 1, 16)
-    assert both.rollout(u[0, 0], 3).shape == both.spread(u[0, 0], 3).shape == (3, 1, 16)
+    assert both.rollout(u[0, 0], 3).shape == both.ensemble(u[0, 0], 3).std(axis=0).shape == (3, 1, 16)
     np.save(tmp_path / "u0.npy", u[:, 0])
     assert predict(both, tmp_path / "u0.npy", tmp_path / "f.npy", 3, members=11) == (4, 3, 1, 16)
-    np.testing.assert_array_equal(np.load(tmp_path / "f.std.npy"), both.spread(u[:, 0], 3, 11))
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "f.std.npy"), both.ensemble(u[:, 0], 3, 11).std(axis=1, ddof=1)
+    )
 
 
 def test_an_operator_alone_has_no_ensemble(line_cache, operator):
@@ -188,7 +190,7 @@ def test_a_steady_prior(context, square_cache, decided):
     members = surrogate.ensemble(a)
     assert members.shape == (4, 10, 1, 8, 8)
     np.testing.assert_array_equal(surrogate.solve(a), members.mean(1))
-    assert surrogate.solve(a[0]).shape == surrogate.spread(a[0]).shape == (1, 8, 8)
+    assert surrogate.solve(a[0]).shape == surrogate.ensemble(a[0]).std(axis=0).shape == (1, 8, 8)
     assert not members[:, :, :, 0].any()
 
 

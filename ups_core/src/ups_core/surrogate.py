@@ -203,18 +203,6 @@ class Surrogate:
         whole = np.concatenate(drawn)  # (N, M, [T,] C, X[, Y])
         return whole[0] if accepted.single else whole
 
-    def spread(
-        self,
-        given: np.ndarray,
-        steps: int | None = None,
-        members: int | None = None,
-        parameters: Any = None,
-        seed: int = 0,
-    ) -> np.ndarray:
-        """The standard deviation over the members of :meth:`ensemble`: the shape of a rollout or solution."""
-        drawn = self.ensemble(given, steps, members, parameters, seed)
-        return drawn.std(axis=-self.problem.dimensions - (2 if self.problem.steady else 3), ddof=1)
-
     def _ensembles(
         self, given: Accepted, steps: int | None, members: int, seed: int
     ) -> Iterator[tuple[slice, np.ndarray]]:

@@ -5,8 +5,9 @@ See :mod:`ups_core.models.corrector` for what is done with them.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -80,18 +81,17 @@ class Residuals:
     def in_units_of(self, scale: Tensor) -> Residuals:
         """The same with the residual divided by ``scale`` (C,)."""
         unit = scale.reshape(-1, *[1] * (self.residual.ndim - 2))  # (C, 1[, 1])
-        return Residuals(self.given, self.prediction, self.residual / unit, self.parameters, self.per_sample)
+        return replace(self, residual=self.residual / unit)
 
-    def thinned(self, rows: int) -> Residuals:
-        """At most ``rows`` of them, evenly over all."""
-        some = slice(None, None, -(-len(self) // rows))
-        return Residuals(
-            self.given[some],
-            self.prediction[some],
-            self.residual[some],
-            self.parameters[some],
-            self.per_sample,
-        )
+    def rows(self, which: Tensor | slice, device: torch.device | str = "cpu") -> Residuals:
+        """Some of them, on a device."""
+        parts = (self.given, self.prediction, self.residual, self.parameters)
+        given, prediction, residual, parameters = (part[which].to(device) for part in parts)
+        return Residuals(given, prediction, residual, parameters, self.per_sample)
+
+    def thinned(self, count: int) -> Residuals:
+        """At most ``count`` of them, evenly over all."""
+        return self.rows(slice(None, None, -(-len(self) // count)))
 
     def __len__(self) -> int:
         return len(self.residual)
@@ -103,7 +103,7 @@ def mixed(residual: Tensor, noise: Tensor, angle: Tensor) -> tuple[Tensor, Tenso
     return t.cos() * residual + t.sin() * noise, t.cos() * noise - t.sin() * residual
 
 
-class _OnResiduals:
+class _OnResiduals(ABC):
     """What both tasks share: rows, symmetries, names."""
 
     def __init__(
@@ -126,15 +126,14 @@ class _OnResiduals:
     def __len__(self) -> int:
         return len(self.train)
 
-    def batch(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Given, prediction, residual (B, C, X[, Y]) and parameters (B, P) of rows, transformed alike."""
-        train = self.train
-        device = device_of(self.model)
-        parts = [each[indices].to(device) for each in (train.given, train.prediction, train.residual)]
-        if self.augment:
-            parts = self.augment(parts, generator)
-        given, prediction, residual = parts
-        return given, prediction, residual, train.parameters[indices].to(device)
+    def batch(self, indices: Tensor, generator: torch.Generator) -> Residuals:
+        """Rows of the training split, transformed alike."""
+        batch = self.train.rows(indices, device_of(self.model))
+        if self.augment is None:
+            return batch
+        fields = [batch.given, batch.prediction, batch.residual]
+        given, prediction, residual = self.augment(fields, generator)
+        return replace(batch, given=given, prediction=prediction, residual=residual)
 
     def noise_like(self, residual: Tensor, generator: torch.Generator) -> Tensor:
         """White noise that a residual can be, (B, C, X[, Y])."""
@@ -143,28 +142,18 @@ class _OnResiduals:
     @torch.inference_mode()
     def validate(self) -> float:
         generator = torch.Generator().manual_seed(VALIDATION_SEED)
-        val, losses, device = self.val, [], device_of(self.model)
+        val, device, losses = self.val, device_of(self.model), []
         size = max(1, BATCH_VALUES // (4 * val.residual[0].numel()))
         for rows in torch.arange(len(val)).split(size):
-            given, prediction, residual, parameters = (
-                part[rows].to(device) for part in (val.given, val.prediction, val.residual, val.parameters)
-            )
-            losses.append(self.loss(given, prediction, residual, parameters, generator).cpu())
+            losses.append(self.loss(val.rows(rows, device), generator).cpu())
         return float(torch.cat(losses).mean())
 
     def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
-        return self.loss(*self.batch(indices, generator), generator)
+        return self.loss(self.batch(indices, generator), generator)
 
-    def loss(
-        self,
-        given: Tensor,
-        prediction: Tensor,
-        residual: Tensor,
-        parameters: Tensor,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """(B,)"""
-        raise NotImplementedError
+    @abstractmethod
+    def loss(self, batch: Residuals, generator: torch.Generator) -> Tensor:
+        """One loss for each row, (B,)."""
 
     def describe(self, index: int) -> str:
         sample, frame = divmod(index, self.train.per_sample)
@@ -176,21 +165,14 @@ class Denoising(_OnResiduals):
 
     metric = "velocity.mse"
 
-    def loss(
-        self,
-        given: Tensor,
-        prediction: Tensor,
-        residual: Tensor,
-        parameters: Tensor,
-        generator: torch.Generator,
-    ) -> Tensor:
+    def loss(self, batch: Residuals, generator: torch.Generator) -> Tensor:
         level = torch.exp(
-            LEVEL_MEAN + LEVEL_STD * normal((len(residual),), generator, residual.device)
+            LEVEL_MEAN + LEVEL_STD * normal((len(batch),), generator, batch.residual.device)
         )  # (B,)
-        noise = self.noise_like(residual, generator)  # (B, C, X[, Y])
+        noise = self.noise_like(batch.residual, generator)  # (B, C, X[, Y])
         angle = torch.atan(level)
-        z, velocity = mixed(residual, noise, angle)
-        error = self.model(z, angle, given, prediction, parameters) - velocity
+        z, velocity = mixed(batch.residual, noise, angle)
+        error = self.model(z, angle, batch.given, batch.prediction, batch.parameters) - velocity
         return error.square().flatten(1).mean(1)
 
 
@@ -218,16 +200,10 @@ class Matching(_OnResiduals):
         super().__init__(model, problem, train, val, augment=augment)
         self.teacher, self.evaluations = teacher, evaluations
 
-    def loss(
-        self,
-        given: Tensor,
-        prediction: Tensor,
-        residual: Tensor,
-        parameters: Tensor,
-        generator: torch.Generator,
-    ) -> Tensor:
-        noise = self.noise_like(residual, generator)  # (B, C, X[, Y])
+    def loss(self, batch: Residuals, generator: torch.Generator) -> Tensor:
+        noise = self.noise_like(batch.residual, generator)  # (B, C, X[, Y])
+        known = batch.given, batch.prediction, batch.parameters
         with torch.no_grad():
-            wanted = self.teacher.sample(noise, given, prediction, parameters, self.evaluations[0])
-        own = self.model.sample(noise, given, prediction, parameters, self.evaluations[1])
+            wanted = self.teacher.sample(noise, *known, self.evaluations[0])
+        own = self.model.sample(noise, *known, self.evaluations[1])
         return (own - wanted).square().flatten(1).mean(1)
