@@ -56,8 +56,6 @@ class Recipe:
     augment: bool = True
     #: Solve a steady problem as the mean over these images.
     average: bool = True
-    #: Take the mean off each update, so that the sum of the field is kept exactly.
-    project: bool = False
 
 
 class Peer(nn.Module):
@@ -67,7 +65,7 @@ class Peer(nn.Module):
         super().__init__()
         from neuralop.models import FNO  # pyright: ignore[reportMissingImports]
 
-        self.residual, self.project = not problem.steady, recipe.project
+        self.residual = not problem.steady
         self.shift_equivariant = not recipe.grid
         self.fno = FNO(
             n_modes=(recipe.modes,) * problem.dimensions,
@@ -80,8 +78,6 @@ class Peer(nn.Module):
 
     def forward(self, u: Tensor, parameters: Tensor) -> Tensor:
         out = self.fno(u)  # (B, C, X[, Y])
-        if self.project:
-            out = out - out.mean(tuple(range(2, u.ndim)), keepdim=True)
         return u + out if self.residual else out
 
 

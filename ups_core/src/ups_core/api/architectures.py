@@ -215,7 +215,7 @@ ARCHITECTURES: dict[str, type[BaseArchitecture]] = {
 
 
 def default_architecture(*, steady: bool, dimensions: int) -> GConvConfig | UNetConfig:
-    """What ``architecture: default`` means: the best of the benchmark for this kind of problem."""
+    """What ``architecture: default`` means: the best on validation data for this kind of problem."""
     if steady:
         return UNetConfig()
     return GConvConfig() if dimensions == 1 else UNetConfig(width=16, levels=4)
