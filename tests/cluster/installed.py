@@ -51,7 +51,10 @@ def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     """``base`` with ``change`` merged in, as a JSON merge patch does it."""
     out = deepcopy(base)
     for name, value in change.items():
-        out[name] = merged(out[name], value) if isinstance(value, dict) and name in out else value
+        if value is None:
+            out.pop(name, None)
+        else:
+            out[name] = merged(out[name], value) if isinstance(value, dict) and name in out else value
     return out
 
 

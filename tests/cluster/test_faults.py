@@ -21,8 +21,8 @@ def _dataset(ups: Installed) -> None:
     assert ups.ended("dataset", "tiny")["phase"] == "Ready"
 
 
-def a_long_run(name: str, seed: int, steps: int) -> dict[str, Any]:
-    config = {"architecture": {"name": "conv", "width": 16}, "steps": steps, "validations": 5}
+def a_long_run(name: str, seed: int, **limit: float) -> dict[str, Any]:
+    config = {"architecture": {"name": "conv", "width": 16}, "steps": None, "validations": 5, **limit}
     return a_run(name, {"config": config}, seed=seed)
 
 
@@ -40,7 +40,7 @@ def kill_operator(ups: Installed) -> None:
 
 
 def test_an_operator_that_is_killed_starts_nothing_twice(ups: Installed):
-    ups.apply(a_long_run("killed", 41, 1500 if not SOAK else 12000))
+    ups.apply(a_long_run("killed", 41, steps=1500 if not SOAK else 12000))
     seen: set[str] = set()
     for _ in range(KILLS):
         time.sleep(random.uniform(0.5, 8))
@@ -54,7 +54,8 @@ def test_an_operator_that_is_killed_starts_nothing_twice(ups: Installed):
 
 
 def test_an_api_server_that_is_away_relaunches_nothing(ups: Installed):
-    ups.apply(a_long_run("outlived", 42, 1500 if not SOAK else 40000))
+    # Trains for longer than the outage on any machine: a step that ends within it cannot tell, and is repeated.
+    ups.apply(a_long_run("outlived", 42, cpuBudgetSeconds=2 * OUTAGE + 20))
     ups.until(lambda: bool(ups.training_pod("outlived")), ups.state)
     before = uids(ups, "outlived")
     life.stop_api_server()
