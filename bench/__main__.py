@@ -9,7 +9,19 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import advection, burgers, codec, command, contracts, convert, darcy, demo, navier_stokes, peer
+from bench import (
+    advection,
+    architectures,
+    burgers,
+    codec,
+    command,
+    contracts,
+    convert,
+    darcy,
+    demo,
+    navier_stokes,
+    peer,
+)
 from bench.rows import ROOT, Row
 from bench.table import HEADINGS, cells, write_docs
 
@@ -20,7 +32,7 @@ ROWS = {
         *(m.ROW for m in (command, demo, convert, contracts, codec, advection, burgers)),
         burgers.RANGE_ROW,
         burgers.MANY_ROW,
-        *(m.ROW for m in (navier_stokes, darcy, peer)),
+        *(m.ROW for m in (navier_stokes, darcy, peer, architectures)),
     )
 }
 

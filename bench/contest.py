@@ -34,7 +34,9 @@ class Field:
     seconds: float
     changes: Sequence[str] = ()
 
-    def train(self, scratch: Path, config: str = OURS, *, peers: str = "") -> list[Trained]:
+    def train(
+        self, scratch: Path, config: str = OURS, *, peers: str = "", seeds: int = SEEDS
+    ) -> list[Trained]:
         """One run a seed. ``peers`` are trained or run beside it."""
         stage = f"{{name: operator, config: {{{config}, cpuBudgetSeconds: {self.seconds}}}}}"
         return [
@@ -46,7 +48,7 @@ class Field:
                 f"spec.evaluation.peers=[{peers}]",
                 f"spec.seed={seed}",
             )
-            for seed in range(SEEDS)
+            for seed in range(seeds)
         ]
 
 

@@ -68,6 +68,10 @@ class Trained:
     def frames_per_cpu_second(self, who: str = "surrogate") -> float:
         return self.result("evaluate")["cost"][who]["frames_per_cpu_second"]
 
+    def peak_memory_mib(self, step: str) -> float:
+        """The most memory that the process of a step has had, MiB."""
+        return self.objects[step].manifest.provenance["peakMemoryBytes"] / 2**20
+
 
 def train(file: str, store: Path, *changes: str) -> Trained:
     """``ups run`` of an example, with ``--set`` for each of ``changes``."""

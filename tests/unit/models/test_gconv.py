@@ -8,6 +8,7 @@ import torch
 from ups_core.api.architectures import GConvConfig
 from ups_core.data.families import FAMILIES
 from ups_core.data.families.base import Transform
+from ups_core.models.rollout import rollout
 from ups_core.models.symmetry import apply, directions, group, quotients
 
 MIRROR = Transform("mirror", flip=("X",))
@@ -82,3 +83,17 @@ def test_channels_come_in_whole_sets(line, width, channels):
     model = GConvConfig(width=width).build(problem)
     hidden = model.network.lift(torch.zeros(1, 1, 16))
     assert hidden.shape[1] == channels
+
+
+def test_kernels_held_in_a_rollout_are_made_anew_after_it(line):
+    problem = line(fields=("u",), inputs=("u",), conserved=(True,), symmetries=(MIRROR,))
+    model = GConvConfig(width=16, kernel=3, dilations=[1]).build(problem)
+    u, p = torch.randn(2, 1, *problem.shape), torch.zeros(2, 0)
+    for _ in range(2):
+        with torch.no_grad():
+            first = model(u, p)
+            expected = torch.stack([first, model(first, p)], dim=1)
+        assert torch.equal(rollout(model, u, p, 2), expected)
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.mul_(1.5)

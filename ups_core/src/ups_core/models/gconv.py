@@ -13,7 +13,8 @@ Fluxes are predicted on the faces, from the nodes on both sides, since a mirror 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,10 +77,27 @@ class Tied(nn.Module):
         numbered = expand(torch.arange(1.0, 1 + self.weight.numel()).reshape(*shape))
         self.register_buffer("entries", (numbered.abs().long() - 1).clamp(min=0), persistent=False)
         self.register_buffer("signs", numbered.sign(), persistent=False)
+        self.held: Tensor | None = None
 
     def kernel(self) -> Tensor:
+        held = self.held
+        if held is not None:
+            return held
         tied = self.weight.flatten().index_select(0, self.entries.flatten())
         return tied.view_as(self.entries) * self.signs
+
+
+@contextmanager
+def held_kernels(model: nn.Module) -> Iterator[None]:
+    """Kernels are made once for all calls within, among which no weight may change: a rollout, for one."""
+    tied = [module for module in model.modules() if isinstance(module, Tied)]
+    for module in tied:
+        module.held = module.kernel()
+    try:
+        yield
+    finally:
+        for module in tied:
+            module.held = None
 
 
 class Lift(Tied):

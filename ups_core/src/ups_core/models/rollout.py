@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ups_core.models.corrector import Corrector
 from ups_core.models.device import device_of
+from ups_core.models.gconv import held_kernels
 
 #: Values that one batch of a rollout may hold; larger ones are cut along the samples.
 BATCH_VALUES = 1 << 20
@@ -18,9 +19,10 @@ BATCH_VALUES = 1 << 20
 def frames(model: nn.Module, u: Tensor, parameters: Tensor) -> Iterator[Tensor]:
     """The frames after u (B, C, X[, Y]), one after another without end, on the model's device; normalised."""
     u, parameters = (given.to(device_of(model)) for given in (u, parameters))
-    while True:
-        u = model(u, parameters)  # (B, C, X[, Y])
-        yield u
+    with held_kernels(model):
+        while True:
+            u = model(u, parameters)  # (B, C, X[, Y])
+            yield u
 
 
 @torch.inference_mode()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import socket
+import sys
 import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +22,7 @@ LIBRARIES = (
 
 
 class Clock:
-    """Measures a step from its construction on: wall and CPU seconds, its own and its children's."""
+    """Measures a step from its construction on: wall and CPU seconds, and memory, its own and its children's."""
 
     def __init__(self) -> None:
         self.started = datetime.now(UTC)
@@ -31,6 +33,7 @@ class Clock:
             "startedAt": self.started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - self._wall, 3),
             "cpuSeconds": round(_cpu_seconds() - self._cpu, 3),
+            "peakMemoryBytes": _peak_memory(),
             "host": socket.gethostname(),
             "platform": platform.platform(),
             "processor": processor_model(),
@@ -54,6 +57,13 @@ def processor_model() -> str:
 def _cpu_seconds() -> float:
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
+
+
+def _peak_memory() -> int:
+    """The most that this process, or the largest of its children, has had in the machine's memory at once."""
+    who = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    largest = max(resource.getrusage(each).ru_maxrss for each in who)
+    return largest if sys.platform == "darwin" else largest * 1024
 
 
 def _version(name: str) -> str | None:
