@@ -54,7 +54,7 @@ def test_an_operator_that_is_killed_starts_nothing_twice(ups: Installed):
 
 
 def test_an_api_server_that_is_away_relaunches_nothing(ups: Installed):
-    # Trains for longer than the outage on any machine: a step that ends within it cannot tell, and is repeated.
+    # Trains for longer than the outage: a step that ends within it cannot tell anyone, and is repeated.
     ups.apply(a_long_run("outlived", 42, cpuBudgetSeconds=2 * OUTAGE + 20))
     ups.until(lambda: bool(ups.training_pod("outlived")), ups.state)
     before = uids(ups, "outlived")

@@ -22,7 +22,7 @@ LIBRARIES = (
 
 
 class Clock:
-    """Measures a step from its construction on: wall and CPU seconds, and memory, its own and its children's."""
+    """Measures a step from its construction on: time and memory, its own and its children's."""
 
     def __init__(self) -> None:
         self.started = datetime.now(UTC)
