@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 import torch
@@ -262,3 +263,19 @@ def test_cpu_budget_ends_and_counts_what_was_used_before(store, tmp_path):
     assert used.facts["loop"]["cpu_seconds"] > 0
     assert 0.4 <= fitted.position.cpu_seconds < 1.0
     assert "val.error" in fitted.position.curve[-1]
+
+
+def test_slow_validations_are_fewer_under_a_cpu_budget():
+    class Slow(Line):
+        def validate(self):
+            began = time.process_time()
+            while time.process_time() - began < 0.1:
+                pass
+            return super().validate()
+
+    fitted = fit(Slow(), config(steps=None, cpuBudgetSeconds=1.2, validations=12), 0)
+    curve = fitted.position.curve
+    assert 2 <= fitted.position.validations <= 3  # the first, the last, and one that a tenth has room for
+    assert "val.error" in curve[-1]
+    assert fitted.position.step > 5
+    assert fit(Slow(), config(steps=4, validations=4), 0).position.validations == 4

@@ -60,7 +60,8 @@ class Training(Model):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the exponential moving average of the weights; 0 switches it off."""
     validations: PositiveInt = 20
-    """How many times the stage is validated, evenly over its limit. The best one is kept."""
+    """How many times the stage is validated, evenly over its limit. The best one is kept. Of
+    `cpuBudgetSeconds` they take a tenth at most, beside the last one: where they are slow, they are fewer."""
 
     @model_validator(mode="after")
     def _one_limit(self) -> Training:

@@ -35,7 +35,7 @@ from ups_core.train.draws import BatchGenerator
 from ups_core.train.group import Group
 from ups_core.train.optim import Optimizer
 from ups_core.train.position import Fitted, Position
-from ups_core.train.schedule import Limit, rate, ticks
+from ups_core.train.schedule import Limit, affordable, rate, ticks
 from ups_core.train.tasks import Task
 
 log = structlog.get_logger()
@@ -120,7 +120,7 @@ class _Loop:
             self.train_one(learning_rate)
             stopped = self.count()
             before, share = share, self.share()
-            validated = ticks(before, share, self.config.validations)
+            validated = ticks(before, share, self.config.validations) and (share >= 1 or self.affordable())
             if self.group.first and (validated or ticks(before, share, self.config.validations * ROWS)):
                 self.row(learning_rate, self.validate() if validated else None, share)
             if stopped:
@@ -155,6 +155,13 @@ class _Loop:
     def share(self, ahead: float = 0.0) -> float:
         """Elapsed share of the limit, in the middle of the coming step with ``ahead`` = 1/2."""
         return self.limit.share(self.position.step + ahead, self.position.cpu_seconds)
+
+    def affordable(self) -> bool:
+        """Whether a validation before the last one leaves enough of a budget to training."""
+        position = self.position
+        return self.limit.cpu_seconds is None or affordable(
+            position.validation_seconds, position.validations, position.cpu_seconds
+        )
 
     def count(self) -> bool:
         """Take the CPU seconds of all processes up to here; whether any of them was told to stop."""
@@ -255,6 +262,7 @@ class _Loop:
 
     def validate(self) -> float:
         """The figure of the current model, or of the average; keeps the weights where it is the best yet."""
+        began = time.process_time()
         live = {k: v.detach().clone() for k, v in self.weights.items()}
         self.load(self.average or live)
         with execution.eager(self.model):
@@ -263,6 +271,8 @@ class _Loop:
             self.position.best, self.position.best_step = figure, self.position.step
             self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.load(live)
+        self.position.validations += 1
+        self.position.validation_seconds += time.process_time() - began
         return figure
 
     @torch.no_grad()

@@ -23,6 +23,9 @@ class Position:
     loss_sum: float = 0.0
     loss_count: int = 0
     setbacks: int = 0
+    validations: int = 0
+    #: CPU seconds that these took.
+    validation_seconds: float = 0.0
     #: How the network is executed, once that was measured; None where there was no choice.
     execution: Way | None = None
     curve: list[dict[str, Any]] = field(default_factory=list)

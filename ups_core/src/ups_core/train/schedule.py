@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from ups_core.api.stages import Training
 
+#: The share of a budget of CPU seconds that validations may take.
+VALIDATING = 0.1
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -57,3 +60,14 @@ def ticks(before: float, after: float, count: int) -> bool:
     [False, True, False, True]
     """
     return math.floor(min(after, 1.0) * count + 1e-9) > math.floor(min(before, 1.0) * count + 1e-9)
+
+
+def affordable(spent: float, count: int, elapsed: float) -> bool:
+    """Whether one more validation, after ``count`` that took ``spent`` of ``elapsed`` CPU seconds, fits in.
+
+    The first one always does: what it takes is not known before.
+
+    >>> affordable(0.0, 0, 15.0), affordable(8.0, 1, 30.0), affordable(8.0, 1, 160.0)
+    (True, False, True)
+    """
+    return count == 0 or spent * (1 + 1 / count) <= VALIDATING * elapsed
