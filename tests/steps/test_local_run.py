@@ -248,13 +248,15 @@ def test_a_suspended_file_is_not_run(ups: Ups, tmp_path: Path):
 def test_seeds_are_told_apart(ups: Ups, finished: Path, tmp_path: Path):
     store, file = tmp_path / "store", tmp_path / "seeds.yaml"
     shutil.copytree(finished, store)
-    file.write_text(TINY + "  evaluation: {seeds: 2}\n")
+    file.write_text(TINY + "  evaluation: {seeds: 2, peers: [persistence, fno]}\n")
     done = ups("run", file, "--store", store)
     assert done.returncode == 0, done.stderr
     assert "±" in done.stdout
     status = json.loads(ups("status", "tiny", "--store", store, "-o", "json").stdout)["status"]
     assert [stage["name"] for stage in status["stages"]] == ["operator"]
-    assert status["metrics"]["rollout.nrmse.std"] > 0
+    for each in ("rollout.nrmse", "fno.rollout.nrmse"):
+        assert status["metrics"][f"{each}.std"] > 0
+    assert status["metrics"]["persistence.rollout.nrmse.std"] == 0
     report = ups("report", "tiny", "--store", store, "--markdown").stdout
     assert "first seed" in report
 

@@ -113,6 +113,9 @@ def report(
         "files": {"a.h5": {"arrays": {"u": {"min": -1.5, "max": 2.5}}, "parameters": {"beta": [0.1, 0.1]}}},
         "splits": {name: {"samples": 3, "states": 3, "dropped": 1} for name in dataset["splits"]},
     }
+    if "far" in validated["splits"]:
+        extreme = {"largest": "rms", "here": [3.0, 4.0, 6.0], "train": [0.5, 1.0, 2.0]}
+        validated["splits"]["far"]["extreme"] = extreme
     (splits / "report.json").write_text(json.dumps(validated))
     inputs = {"evaluation": work / "evaluation", "model": trained, "data": data, "splits": splits}
     out = work / "report"
@@ -145,6 +148,11 @@ def test_a_transient_report(waves: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert "u<sub>t</sub> + u u<sub>xx</sub>" in html
     assert "<title>Test &lt;i&gt;equation" in html
     assert "4 states were dropped" in html
+    said = (
+        "largest root mean square of their values, 1.50 to 3 times the largest in training; their median is 4"
+    )
+    assert said in html
+    assert said in markdown
     assert "1" * 64 in html
     assert len(html) < 400_000
     films = {str(path.relative_to(tmp_path / "report")) for path in (tmp_path / "report").rglob("*.mp4")}

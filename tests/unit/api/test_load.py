@@ -54,6 +54,22 @@ MISTAKES = [
         None,
     ),
     (
+        "  family",
+        "  splits: {train: 4, val: 1, test: 1, far: {largest: rms}}\n  family",
+        4,
+        "spec",
+        "splits.far needs a count or a fraction: all states are not the largest",
+        None,
+    ),
+    (
+        "  family",
+        "  splits: {train: {largest: rms, count: 4}, val: 1, test: 1}\n  family",
+        4,
+        "spec",
+        "splits.train cannot be the largest: that is for further test sets",
+        None,
+    ),
+    (
         "name: operator",
         "name: oper",
         14,

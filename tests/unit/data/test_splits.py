@@ -24,6 +24,14 @@ def single(count: int) -> list[Sample]:
     return files_of({"a": [f"s{i}" for i in range(count)]})
 
 
+def ranked(values: dict[str, float], count: int = 1) -> list[Sample]:
+    """Every state in ``count`` files, with the value of its statistic."""
+    each = files_of(
+        {f"f{i}": list(values) for i in range(count)}, {f"f{i}": 0.01 * (i + 1) for i in range(count)}
+    )
+    return [sample._replace(statistics={"rms": values[sample.state]}) for sample in each]
+
+
 def states(samples) -> set[str]:
     return {sample.state for sample in samples}
 
@@ -126,6 +134,96 @@ def test_further_test_sets_may_share_states_with_test():
     result = split(single(10), spec)
     assert states(result.samples["again"]) == states(result.samples["test"])
     assert result.dropped["again"] == 6
+
+
+REST = {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+@given(
+    st.lists(st.integers(0, 60), min_size=20, max_size=40),
+    st.integers(1, 3),
+    st.sampled_from(
+        [
+            {**REST, "far": {"largest": "rms", "count": 4}},
+            {**REST, "far": {"largest": "rms", "fraction": 0.2}},
+            {
+                **REST,
+                "far": {"largest": "rms", "where": {"Nu": 0.01}, "count": 3},
+                "other": {"where": {"Nu": 0.02}},
+            },
+            {"train": 6, "val": 1, "test": 2, "far": {"largest": "rms", "pattern": "f0*", "count": 2}},
+        ]
+    ),
+    st.integers(0, 3),
+)
+def test_the_extreme_states_are_the_largest_and_in_no_other_split(
+    values: list[int], count: int, spec: dict, seed: int
+) -> None:
+    value = {f"s{i}": float(v) for i, v in enumerate(values)}
+    samples = ranked(value, count)
+    try:
+        result = split(samples, spec, seed)
+    except InvalidSpec:
+        return  # so many are as large as the least of the largest that too few are left
+    assert list(result.samples) == [*REST, *sorted(set(spec) - set(REST))]
+    far = states(result.samples["far"])
+    others = states(s for name, each in result.samples.items() if name != "far" for s in each)
+    wanted = spec["far"].get("count") or round(0.2 * len(value))
+    assert sorted((value[s] for s in far), reverse=True) == sorted(value.values(), reverse=True)[:wanted]
+    assert max(value[s] for s in others) < min(value[s] for s in far)
+    assert split(samples[::-1], spec, seed).to_json() == result.to_json()
+
+
+def test_all_samples_of_an_extreme_state_go_with_it_or_nowhere():
+    samples = ranked({f"s{i}": float(i) for i in range(12)}, count=2)
+    result = split(samples, {**REST, "far": {"largest": "rms", "count": 2}})
+    assert [(s.source, s.state) for s in result.samples["far"]] == [
+        ("f0.hdf5", "s10"), ("f0.hdf5", "s11"), ("f1.hdf5", "s10"), ("f1.hdf5", "s11"),
+    ]  # fmt: skip
+    # What a rule admits and another set has is dropped, and counted.
+    spec = {
+        "train": {"pattern": "*", "count": 6},
+        "val": {"pattern": "*", "count": 1},
+        "test": {"pattern": "*"},
+    }
+    result = split(samples, {**spec, "far": {"largest": "rms", "count": 2}})
+    assert len(states(result.samples["test"])) == 3
+    assert result.dropped == {"train": 0, "val": 0, "test": 7 + 2, "far": 0}
+    # States that match another file only, but are as far out, are learned from no more.
+    mixed = samples[:12] + files_of({"g": ["huge"]})[:1]
+    mixed[-1] = mixed[-1]._replace(statistics={"rms": 99.0})
+    result = split(mixed, {**REST, "far": {"largest": "rms", "pattern": "f0*", "count": 2}})
+    assert states(result.samples["far"]) == {"s10", "s11"}
+    assert "huge" not in states(s for each in result.samples.values() for s in each)
+
+
+def test_two_extreme_sets_may_share_states_with_each_other_alone():
+    samples = [
+        sample._replace(statistics={"rms": float(i), "gradient": float(i % 7)})
+        for i, sample in enumerate(single(14))
+    ]
+    spec = {**REST, "steep": {"largest": "gradient", "count": 2}, "strong": {"largest": "rms", "count": 3}}
+    result = split(samples, spec)
+    assert states(result.samples["steep"]) == {"s6", "s13"}
+    assert states(result.samples["strong"]) == {"s11", "s12", "s13"}
+    others = states(s for name in REST for s in result.samples[name])
+    assert others == {f"s{i}" for i in range(11)} - {"s6"}
+
+
+@pytest.mark.parametrize(
+    ("values", "far", "said"),
+    [
+        (range(10), {"count": 11}, ["split far asks", "10 initial states", "at least 11"]),
+        (range(10), {"pattern": "x*", "count": 1}, ["split far asks", "0 initial states", "pattern x*"]),
+        ([1] * 10, {"count": 3}, ["split train asks", "0 initial states (10 match, 10 of them are in other"]),
+    ],
+)
+def test_asking_for_extremes_that_there_are_not(values, far, said):
+    samples = ranked({f"s{i}": float(v) for i, v in enumerate(values)})
+    with pytest.raises(InvalidSpec) as caught:
+        split(samples, {**REST, "far": {"largest": "rms", **far}})
+    for words in said:
+        assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(

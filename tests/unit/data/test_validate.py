@@ -285,3 +285,46 @@ def test_a_split_by_an_unknown_parameter(pipeline, raw):
     write_burgers(raw / "a_Nu0.01.hdf5")
     with pytest.raises(InvalidSpec, match="write Nu for nu"):
         validated(pipeline, converted(pipeline, raw), splits={**SPLITS, "test": {"where": {"nu": 0.01}}})
+
+
+@pytest.mark.parametrize("form", ["hdf5", "zarr"])
+def test_the_strongest_initial_states_are_a_test_set(pipeline, raw, monkeypatch, form):
+    # The second file reads its samples one by one, and its later frames are larger than any initial state.
+    monkeypatch.setattr("ups_core.data.canonical.BLOCK_BYTES", 1)
+    strengths = np.array([[1.0, 7.0, 2.0, 3.0, 5.0, 4.0], [2.5, 3.5, 0.5, 6.0, 1.5, 4.5]], np.float32)
+    for name, strength in zip("ab", strengths, strict=True):
+        values = np.ones((6, 11, 16), np.float32) * np.where(np.arange(16) % 2, 1, -1)
+        values[:, 1:] *= 100
+        values[:, 0] *= strength[:, None]
+        write_burgers(raw / f"{name}.hdf5", values.astype(np.float32))
+    data = converted(pipeline, raw, format=form)
+    splits = {"train": 6, "val": 1, "test": 2, "strong": {"largest": "rms", "count": 3}}
+    result = validated(pipeline, data, splits=splits)
+    dealt = result.json("splits.json")
+    suffix = {"hdf5": "h5", "zarr": "zarr"}[form]
+    assert dealt["strong"] == [
+        {"file": f"a.{suffix}", "indices": [1, 4]},
+        {"file": f"b.{suffix}", "indices": [3]},
+    ]
+    told = result.json("report.json")["splits"]
+    assert "extreme" not in told["test"]
+    here, train = (np.array(told["strong"]["extreme"][name]) for name in ("here", "train"))
+    assert here / here[0] == pytest.approx([1, 6 / 5, 7 / 5])
+    assert train[2] < here[0]
+    assert result.json("dataset.json")["splits"]["strong"]["samples"] == 3
+    cached = pipeline.run("cache", {}, {"data": data, "splits": result})
+    u = np.load(pipeline.folder_of(cached) / "strong/u.npy")
+    assert np.abs(u[:, 0]).max(axis=(1, 2)).tolist() == [7, 5, 6]
+    spoil(raw / "b.hdf5", "tensor", at=((0, 0, 0), np.nan))
+    with pytest.raises(DataInvalid, match="holds NaN"):
+        validated(pipeline, converted(pipeline, raw, format=form), splits=splits)
+
+
+def test_of_a_steady_problem_the_inputs_are_ranked(pipeline, raw):
+    a, _ = write_darcy(raw / "a_beta1.0.hdf5", samples=8, nodes=4)
+    data = converted(pipeline, raw, "darcy2d")
+    splits = {"train": 3, "val": 1, "test": 1, "rough": {"largest": "gradient", "count": 2}}
+    dealt = validated(pipeline, data, "darcy2d", splits).json("splits.json")
+    jumps = [np.square(np.diff(a, axis=axis)).sum(axis=(1, 2)) for axis in (1, 2)]  # (N,), all of one width
+    expected = np.argsort(-(jumps[0] + jumps[1]), kind="stable")[:2]
+    assert dealt["rough"][0]["indices"] == sorted(expected.tolist())

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 
@@ -68,6 +69,18 @@ def test_a_file_that_says_what_it_holds(surrogate: Surrogate, tmp_path: Path) ->
     given = npz(tmp_path / "u0.npz", u=WAVE, x=np.arange(16) / 16, t=[0.0], Nu=0.01, units=["m/s"])
     assert predict.predict(surrogate, given, tmp_path / "out.npy", 5) == (3, 5, 1, 16)
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), surrogate.rollout(WAVE, 5))
+
+
+def test_trajectories_in_hdf5(surrogate: Surrogate, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "test_Nu0.01.hdf5", "w") as file:  # as PDEBench has them
+        file["tensor"] = np.stack([WAVE[:, 0], np.zeros_like(WAVE[:, 0])], axis=1)  # (N, T, X)
+        file["x-coordinate"], file["t-coordinate"] = np.arange(16) / 16, [0.0, 0.5, 1.0]
+    given = tmp_path / "test_Nu0.01.hdf5"
+    assert predict.predict(surrogate, given, tmp_path / "out.npy", 5) == (3, 5, 1, 16)
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), surrogate.rollout(WAVE, 5))
+    given.rename(tmp_path / "test_Nu0.02.hdf5")
+    with pytest.raises(DataInvalid, match=r"one value of Nu(.|\n)*found: +Nu = 0.02"):
+        predict.predict(surrogate, tmp_path / "test_Nu0.02.hdf5", tmp_path / "out.npy", 5)
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,12 @@ def test_what_cannot_run_is_refused(run: TrainingRun, said: str):
         ({"budget": {"usd": 4.0}, "activeDeadlineSeconds": 100}, 0.0, Deadline(100, "DeadlineExceeded")),
         # Two chains side by side spend it twice as fast.
         ({"budget": {"usd": 4.0}, "evaluation": {"seeds": 2}}, 0.0, Deadline(3480, "BudgetExceeded")),
+        # And four, where each has its trained peer.
+        (
+            {"budget": {"usd": 4.0}, "evaluation": {"seeds": 2, "peers": ["fno"]}},
+            0.0,
+            Deadline(1680, "BudgetExceeded"),
+        ),
     ],
 )
 def test_the_smaller_limit_holds(spec: dict[str, Any], spent: float, expected: Deadline | None):
@@ -92,6 +98,8 @@ def test_no_attempt_begins_without_money_for_it():
     [
         ("train-operator", "operator"),
         ("train-operator-seed3", "operator"),
+        ("train-fno", "operator"),
+        ("train-fno-seed2", "operator"),
         ("evaluate", "operator"),
         ("evaluate-seed1", "operator"),
         ("cache", None),
@@ -117,3 +125,6 @@ def test_training_is_estimated_by_the_reference_throughput(config: dict[str, Any
     planned = plan(run, RegisteredDataset("burgers1d", "objects/convert/k", "objects/validate/k"))
     compute = compute_for(run, {"l4": a_class(reference={"unet": 40.0})}, 0)
     assert estimated_usd(run, planned, compute) == usd
+    with_peer = a_run({"config": config}, computeClass="l4", evaluation={"seeds": 2, "peers": ["fno"]})
+    planned = plan(with_peer, RegisteredDataset("burgers1d", "objects/convert/k", "objects/validate/k"))
+    assert estimated_usd(with_peer, planned, compute) == (usd and 2 * usd)

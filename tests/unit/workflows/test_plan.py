@@ -114,6 +114,26 @@ def test_the_trained_peer_has_the_cpu_seconds_of_what_it_stands_beside(limit, se
     assert steps["evaluate"].inputs["fno"] == "train-fno"
 
 
+@pytest.mark.parametrize("limit", ["cpuBudgetSeconds: 90", "steps: 10"])
+def test_each_seed_has_a_trained_peer_of_its_own(limit: str):
+    config = f"spec.stages.operator.config={{architecture: conv, {limit}}}"
+    alone, run = (
+        plan(*resources("spec.evaluation.peers=[fno]", config, f"spec.evaluation.seeds={seeds}"))
+        for seeds in (1, 3)
+    )
+    steps = {step.name: step for step in run.steps}
+    for nth, suffix in enumerate(("", "-seed1", "-seed2")):
+        peer = steps[f"train-fno{suffix}"]
+        assert peer.recipe["seed"] == steps[f"train-operator{suffix}"].recipe["seed"] == nth
+        assert steps[f"evaluate{suffix}"].inputs["fno"] == peer.name
+        # For as long as the stages of its own seed took, where that is not known before.
+        rivals = {f"train-operator{suffix}"} if "steps" in limit else set()
+        assert set(peer.inputs.values()) == {"cache"} | rivals
+    keys = keys_of(run)
+    assert len({keys[f"train-fno{suffix}"] for suffix in ("", "-seed1", "-seed2")}) == 3
+    assert {name: keys[name] for name in keys_of(alone)} == keys_of(alone)
+
+
 def test_shards_are_steps_of_their_own():
     run, dataset = resources("dataset.spec.source.simulate.shards=3")
     steps = {step["name"]: step for step in dealt([step.to_dict() for step in plan(run, dataset).steps])}

@@ -22,7 +22,7 @@ from ups_core.data.families import family as family_of
 from ups_core.errors import InvalidSpec
 from ups_core.runs import record_of
 
-#: The step that trains the peer ``fno``.
+#: The step that trains the peer ``fno``; of a further seed with its suffix.
 PEER = "train-fno"
 
 
@@ -156,7 +156,10 @@ def raw_step(spec: DatasetSpec, record: str) -> PlannedStep:
 
 
 def run_steps(run: TrainingRun, dataset: Dataset | RegisteredDataset) -> list[PlannedStep]:
-    """cache -> train, stage by stage -> evaluate -> analyze -> publish, train and evaluate for each seed."""
+    """cache -> train, stage by stage -> evaluate -> analyze -> publish.
+
+    Each seed has its own train, evaluate and, where it is asked for, trained peer.
+    """
     spec, record = run.spec, record_of(run)
     if isinstance(dataset, Dataset):
         family, converted, validated = dataset.spec.family, "convert", "validate"
@@ -166,12 +169,15 @@ def run_steps(run: TrainingRun, dataset: Dataset | RegisteredDataset) -> list[Pl
         name="cache", step="cache", record=record, inputs={"data": converted, "splits": validated}
     )
     evaluation = {k: v for k, v in spec.evaluation.to_dict().items() if k not in ("gates", "seeds")}
-    peer = fno_step(run, family) if "fno" in spec.evaluation.peers else None
-    steps, evaluations = [cache], []
+    steps, peers, evaluations = [cache], [], []
     for nth in range(spec.evaluation.seeds):
         suffix = f"-seed{nth}" if nth else ""
         trained = train_steps(run, family, seed=spec.seed + nth, suffix=suffix)
         steps += trained
+        inputs = {"data": "cache", "model": trained[-1].name}
+        if "fno" in spec.evaluation.peers:
+            peers.append(fno_step(run, family, seed=spec.seed + nth, suffix=suffix))
+            inputs["fno"] = peers[-1].name
         evaluations.append(
             PlannedStep(
                 name=f"evaluate{suffix}",
@@ -179,10 +185,9 @@ def run_steps(run: TrainingRun, dataset: Dataset | RegisteredDataset) -> list[Pl
                 record=record,
                 recipe={"evaluation": evaluation},
                 options={"threads": spec.threads},
-                inputs={"data": "cache", "model": trained[-1].name} | ({"fno": peer.name} if peer else {}),
+                inputs=inputs,
             )
         )
-    steps += [peer] if peer else []
     model = evaluations[0].inputs["model"]
     analyze = PlannedStep(
         name="analyze",
@@ -202,7 +207,7 @@ def run_steps(run: TrainingRun, dataset: Dataset | RegisteredDataset) -> list[Pl
         },
         inputs={"model": model, "analyze": "analyze"} | {step.name: step.name for step in evaluations},
     )
-    return [*steps, *evaluations, analyze, publish]
+    return [*steps, *peers, *evaluations, analyze, publish]
 
 
 def as_yaml(resources: list[Dataset | TrainingRun]) -> str:
@@ -260,8 +265,8 @@ def train_steps(run: TrainingRun, family: str, *, seed: int, suffix: str) -> lis
     return steps
 
 
-def fno_step(run: TrainingRun, family: str) -> PlannedStep:
-    """Training of the peer, for the CPU seconds that the stages of one seed have, or else will have taken.
+def fno_step(run: TrainingRun, family: str, *, seed: int, suffix: str) -> PlannedStep:
+    """Training of the peer, for the CPU seconds that the stages of its seed have, or else will have taken.
 
     In the first case its key does not depend on theirs, so that one peer stands beside many runs.
     """
@@ -269,12 +274,13 @@ def fno_step(run: TrainingRun, family: str) -> PlannedStep:
     budgets = [float(stage.config.get("cpuBudgetSeconds") or 0) for stage in spec.stages]
     known, problem = sum(budgets) if all(budgets) else None, family_of(family)
     config = fno(steady=problem.steady, dimensions=len(problem.space), cpu_seconds=known)
-    rivals = {f"rival-{stage.name}": f"train-{stage.name}" for stage in spec.stages} if known is None else {}
+    stages = spec.stages if known is None else []
+    rivals = {f"rival-{stage.name}": f"train-{stage.name}{suffix}" for stage in stages}
     return PlannedStep(
-        name=PEER,
+        name=f"{PEER}{suffix}",
         step="train",
         record=record_of(run),
-        recipe={"stages": {"operator": {"config": config, "processes": 1}}, "seed": spec.seed},
+        recipe={"stages": {"operator": {"config": config, "processes": 1}}, "seed": seed},
         options={
             "stage": "operator",
             "threads": spec.threads,

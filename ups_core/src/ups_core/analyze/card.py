@@ -24,7 +24,7 @@ def render(material: Material) -> str:
         "title": material.described["title"],
         "predicts": _predicts(problem, dataset),
         "limits": [list(row) for row in limits(domain, problem)],
-        "tables": tables.metric_tables(material.metrics, material.evaluation),
+        "tables": tables.metric_tables(material.metrics, material.evaluation, material.validated),
         "training": tables.training_facts(model, material.model_recipe, material.codec),
         "splits": tables.split_table(material.validated, dataset),
         "data": domain.data,

@@ -119,7 +119,7 @@ def _context(m: Material, samples: int) -> dict[str, Any]:
         "samples": [_sample(m, i, one) for i, one in enumerate(m.samples(samples))],
         "captions": _captions(m, rows, times, labels),
         "drift": tables.drift_rows(m.metrics),
-        "tables": tables.metric_tables(m.metrics, m.evaluation),
+        "tables": tables.metric_tables(m.metrics, m.evaluation, m.validated),
         "training": tables.training_facts(m.model, m.model_recipe, m.codec),
         "stages": tables.stage_table(m.verdicts),
         "data": tables.data_facts(m.described, m.dataset, m.validated),

@@ -50,7 +50,9 @@ STEADY = (
 Table = dict[str, Any]
 
 
-def metric_tables(metrics: Mapping[str, float], evaluation: Mapping[str, Any]) -> list[Table]:
+def metric_tables(
+    metrics: Mapping[str, float], evaluation: Mapping[str, Any], validated: Mapping[str, Any]
+) -> list[Table]:
     """One table a test set: metrics down, surrogate and peers across. Rows nobody has are left out."""
     steady = evaluation["steady"]
     tables = []
@@ -73,11 +75,25 @@ def metric_tables(metrics: Mapping[str, float], evaluation: Mapping[str, Any]) -
         grid = " × ".join(map(str, facts["shape"][1 if steady else 2 :]))
         many = f"{whole(facts['samples'])} samples, {grid} points"
         steps = f", {facts['steps']} frames after {facts['given']}" if "steps" in facts else ""
-        notes = "; ".join(f"{who}: {what}" for who, what in facts["notes"].items())
+        noted = dict(facts["notes"])
+        if extreme := validated["splits"][name].get("extreme"):
+            noted["inputs" if steady else "initial states"] = how_far(extreme)
+        notes = "; ".join(f"{who}: {what}" for who, what in noted.items())
         tables.append(
             {"title": f"{name}: {many}{steps}", "columns": ["", *columns], "rows": rows, "note": notes}
         )
     return tables
+
+
+def how_far(extreme: Mapping[str, Any]) -> str:
+    """How far outside of training the states of a test set lie, by the statistic that it was chosen by."""
+    words = {"rms": "values", "gradient": "gradient"}[extreme["largest"]]
+    said = f"those with the largest root mean square of their {words}"
+    (least, median, most), (_, typical, highest) = extreme["here"], extreme["train"]
+    if not typical or not highest:
+        return f"{said}, which is 0 in most of training"
+    span = f"{number(least / highest)} to {number(most / highest)} times the largest in training"
+    return f"{said}, {span}; their median is {number(median / typical)} times that of training"
 
 
 def _fields(metrics: Mapping[str, float], prefix: str) -> list[str]:

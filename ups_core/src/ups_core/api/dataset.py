@@ -125,7 +125,7 @@ class Convert(Model):
 
 
 class SplitRule(Model):
-    """A split by file or by parameter value."""
+    """A split by file, by parameter value or by what is extreme."""
 
     pattern: Annotated[str, Field(max_length=256)] | None = None
     """Only samples of raw files whose names match."""
@@ -135,6 +135,10 @@ class SplitRule(Model):
     """This many initial states. Default: all that the rule admits."""
     fraction: Fraction | None = None
     """This share of the initial states, instead of `count`."""
+    largest: Literal["rms", "gradient"] | None = None
+    """For a further test set: not a random draw, but the initial states (inputs, where steady) that have the
+    largest root mean square, of the fields or of their gradients; each field in units of its own over all
+    initial states. No other split has a state that reaches the least of these."""
 
 
 Split = PositiveInt | Fraction | SplitRule
@@ -215,6 +219,13 @@ class DatasetSpec(Model):
         missing = set(NEEDED_SPLITS) - set(self.splits)
         if missing:
             raise ValueError(f"splits lacks {', '.join(sorted(missing))}: train, val and test are needed")
+        for name, rule in self.splits.items():
+            if not isinstance(rule, SplitRule) or rule.largest is None:
+                continue
+            if name in NEEDED_SPLITS:
+                raise ValueError(f"splits.{name} cannot be the largest: that is for further test sets")
+            if rule.count is None and rule.fraction is None:
+                raise ValueError(f"splits.{name} needs a count or a fraction: all states are not the largest")
         return self
 
 

@@ -141,7 +141,7 @@ class Evaluation(Model):
     gates: Annotated[list[Gate], Field(max_length=32)] = []
     """Thresholds that the run must meet."""
     seeds: Annotated[int, Field(ge=1, le=16)] = 1
-    """Train and evaluate this many times, with seeds counted up from `seed`."""
+    """Train and evaluate this many times, the peer `fno` too, with seeds counted up from `seed`."""
 
     rules = (Rule("!(self.split in ['train', 'val'])", "a surrogate is not judged on what it has seen"),)
 

@@ -24,8 +24,9 @@ from ups_core.data.canonical import (
     state_axes,
 )
 from ups_core.data.families.base import Family, RawLayout
+from ups_core.data.layout import choose_layout
 from ups_core.data.parameters import find_parameter
-from ups_core.data.raw import RawReader, choose_layout, open_raw
+from ups_core.data.raw import RawReader, open_raw
 from ups_core.data.stream import Selection, stream, tiling
 from ups_core.errors import DataInvalid, InvalidSpec
 

@@ -21,11 +21,25 @@ NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 
 
 def find_parameter(name: str, reader: RawReader, layout: RawLayout, samples: int) -> float | str:
+    """As :func:`look_for`; raises :class:`DataInvalid` if the parameter is nowhere."""
+    found = look_for(name, reader, layout, samples)
+    if found is None:
+        raise DataInvalid(
+            f"parameter {name} is missing",
+            where=reader.source,
+            found=f"attributes {sorted(reader.attributes) or 'none'}",
+            expected=f"attribute {name}, array {name} ({samples},), or a file name like *_{name}0.01.*",
+            fix=f"name the file so that it ends in _{name}VALUE",
+        )
+    return found
+
+
+def look_for(name: str, reader: RawReader, layout: RawLayout, samples: int) -> float | str | None:
     """The value of parameter ``name`` for the whole file, or the array that has it per sample (N,).
 
     Names are compared without case (``nu``, ``Nu``). A layout whose files never state a parameter
-    declares its value as one of its ``constants``. Raises :class:`DataInvalid` if it is nowhere,
-    not a finite number, or contradicted by the file name.
+    declares its value as one of its ``constants``. None if it is nowhere. Raises :class:`DataInvalid` if
+    it is not a finite number, or contradicted by the file name.
     """
     in_name = from_file_name(name, reader.source)
     for place in (reader.attributes, reader.array_attributes.get(layout.state, {})):
@@ -33,19 +47,13 @@ def find_parameter(name: str, reader: RawReader, layout: RawLayout, samples: int
             if key.lower() == name.lower():
                 return _agreed(name, _number(value, f"{reader.source}:{key}"), in_name, reader.source)
     for key, array in reader.arrays.items():
-        if key.lower() == name.lower() and array.shape == (samples,):
+        if key.lower() != name.lower():
+            continue
+        if array.shape == (samples,):
             return key
-    if in_name is not None:
-        return in_name
-    if name in layout.constants:
-        return layout.constants[name]
-    raise DataInvalid(
-        f"parameter {name} is missing",
-        where=reader.source,
-        found=f"attributes {sorted(reader.attributes) or 'none'}",
-        expected=f"attribute {name}, array {name} ({samples},), or a file name like *_{name}0.01.*",
-        fix=f"name the file so that it ends in _{name}VALUE",
-    )
+        if array.shape == ():
+            return _agreed(name, _number(reader.read(key), f"{reader.source}:{key}"), in_name, reader.source)
+    return layout.constants.get(name) if in_name is None else in_name
 
 
 def from_file_name(name: str, source: str) -> float | None:

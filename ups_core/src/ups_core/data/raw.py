@@ -1,13 +1,14 @@
 """Raw files, opened one way whatever their format: named arrays read by slices, and attributes.
 
-Three formats are read: HDF5 (PDEBench's), PyTorch's ``.pt`` holding a dict of tensors, and ``.npz``.
-Nothing is unpickled (``weights_only``, ``allow_pickle=False``), and nothing is made up: a file that
-is truncated, or an HDF5 array some of whose chunks were never written and which HDF5 would present
-as zeros, raises :class:`~ups_core.errors.DataInvalid`.
+Four formats are read: HDF5 (PDEBench's), PyTorch's ``.pt`` holding a dict of tensors, ``.npz`` and Zarr
+(what the converter writes). Nothing is unpickled (``weights_only``, ``allow_pickle=False``), and nothing
+is made up: a file that is truncated, or an array some of whose chunks were never written and which HDF5
+and Zarr would present as zeros, raises :class:`~ups_core.errors.DataInvalid`.
 """
 
 from __future__ import annotations
 
+import math
 import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -18,13 +19,13 @@ from typing import Any, Protocol
 import h5py
 import numpy as np
 
-from ups_core.data.families.base import Family, RawLayout
 from ups_core.errors import DataInvalid
 
 #: Cache for the chunks of one array that neighbouring reads share.
 CHUNK_CACHE_BYTES = 32 * 2**20
 
 HDF5_SUFFIXES = (".hdf5", ".h5")
+ZARR_SUFFIX = ".zarr"
 
 
 class RawArray(Protocol):
@@ -96,62 +97,16 @@ def open_raw(path: Path, source: str) -> Iterator[RawReader]:
         yield RawReader(source, _torch_arrays(path, source), {})
     elif suffix == ".npz":
         yield RawReader(source, _npz_arrays(path, source), {})
+    elif suffix == ZARR_SUFFIX:
+        yield _zarr_reader(path, source)
     else:
         raise DataInvalid(
             "a raw file of unknown format",
             where=source,
             found=f"suffix {suffix!r}",
-            expected=", ".join((*HDF5_SUFFIXES, ".pt", ".npz")),
+            expected=", ".join((*HDF5_SUFFIXES, ".pt", ".npz", ZARR_SUFFIX)),
             fix="set spec.source.pattern so that it matches data files only",
         )
-
-
-def choose_layout(family: Family, reader: RawReader) -> RawLayout:
-    """The first of the family's layouts whose arrays are all there, with the right number of axes."""
-    suffix = Path(reader.source).suffix.lower()
-    candidates = [layout for layout in family.layouts if suffix in layout.suffixes]
-    if not candidates:
-        known = sorted({suffix for layout in family.layouts for suffix in layout.suffixes})
-        raise DataInvalid(
-            f"family {family.name} does not read this kind of file",
-            where=reader.source,
-            found=f"suffix {suffix!r}",
-            expected=", ".join(known),
-            fix="set spec.source.pattern so that it matches data files only",
-        )
-    problems = [_layout_problem(layout, reader) for layout in candidates]
-    for layout, problem in zip(candidates, problems, strict=True):
-        if problem is None:
-            return layout
-    array, found, expected = problems[0] or ("", "", "")
-    raise DataInvalid(
-        f"the file does not have the {candidates[0].name} layout of family {family.name}",
-        where=f"{reader.source}:{array}",
-        found=found,
-        expected=expected,
-        fix="set spec.family, or spec.source.pattern, so that family and files belong together",
-    )
-
-
-def _layout_problem(layout: RawLayout, reader: RawReader) -> tuple[str, str, str] | None:
-    """(array, found, expected) of the first thing that is not as the layout says."""
-    wanted = [(layout.state, layout.state_axes)]
-    if layout.input is not None and layout.input_axes is not None:
-        wanted.append((layout.input, layout.input_axes))
-    wanted += [(name, axis) for axis, name in layout.coordinates.items()]
-    for name, axes in wanted:
-        if name not in reader.arrays:
-            there = ", ".join(f"{key} {value.shape}" for key, value in reader.arrays.items()) or "no arrays"
-            return name, f"no such array; the file holds {there}", f"an array with axes ({', '.join(axes)})"
-        array = reader.arrays[name]
-        if len(array.shape) != len(axes):
-            expected = f"{len(axes)} axes ({', '.join(axes)})"
-            return name, f"shape {array.shape}, {len(array.shape)} axes", expected
-        if np.dtype(array.dtype).kind not in "fiub":
-            return name, f"dtype {array.dtype}", "real numbers"
-        if 0 in array.shape:
-            return name, f"shape {array.shape}, which is empty", "at least one sample"
-    return None
 
 
 @contextmanager
@@ -228,6 +183,10 @@ def _check_stored(array: h5py.Dataset, where: str) -> None:
         written = array.id.get_num_chunks()
     else:
         return
+    _check_whole(written, whole, where)
+
+
+def _check_whole(written: int, whole: int, where: str) -> None:
     if written < whole:
         raise DataInvalid(
             "an array was never written whole",
@@ -249,6 +208,33 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value if isinstance(value, (str, int, float, bool)) else str(value)
+
+
+# ---------------------------------------------------------------------------------------- Zarr
+
+
+def _zarr_reader(path: Path, source: str) -> RawReader:
+    import zarr
+
+    arrays: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
+    with _opened(source, "a Zarr group"):
+        group = zarr.open_group(str(path), mode="r")
+        members = sorted(group.arrays())
+        attributes.update({key: _plain(value) for key, value in group.attrs.items()})
+        for name, array in members:
+            if array.dtype.kind in "fiubc":
+                arrays[name] = array
+            else:  # text
+                attributes[name] = _plain(np.asarray(array[...]))
+    for name, array in arrays.items():
+        # A shard is written whole, and counts as all the chunks that it has room for.
+        outer = array.shards or array.chunks
+        shards = [-(-size // width) for size, width in zip(array.shape, outer, strict=True)]
+        room = [width // chunk for width, chunk in zip(outer, array.chunks, strict=True)]
+        _check_whole(array.nchunks_initialized, math.prod(shards) * math.prod(room), f"{source}:{name}")
+    own = {name: {key: _plain(value) for key, value in array.attrs.items()} for name, array in members}
+    return RawReader(source, arrays, attributes, own)
 
 
 # ------------------------------------------------------------------------------ PyTorch and NumPy

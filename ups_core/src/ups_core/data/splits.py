@@ -4,7 +4,8 @@ A multi-parameter set holds the same initial states under several viscosities. A
 initial state was trained on under another viscosity is no test of anything new, so the unit that is
 dealt out is the *initial state*, and all its samples go where it goes. States are put in an order
 that depends on the seed and on their hash alone: neither on the order of the files, nor on how many
-other states there are.
+other states there are. A test set of what lies outside of training is ranked instead of drawn, by a
+statistic of the state.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ups_core.data.families.base import Family
@@ -35,6 +37,8 @@ class Sample(NamedTuple):
     #: SHA-256 of the raw initial state.
     state: str
     parameters: Mapping[str, float]
+    #: Of the initial state, those by which a rule ranks (see :mod:`~ups_core.data.extremes`).
+    statistics: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass
@@ -56,11 +60,15 @@ class Splits:
 
 
 class _Rule(NamedTuple):
-    """What a split asks for. ``amount`` is a count, a fraction of the pool, or None for all of it."""
+    """What a split asks for. ``amount`` is a count, a fraction of the pool, or None for all of it.
+
+    ``largest`` is the statistic whose largest values it takes; None where it draws.
+    """
 
     pattern: str | None
     where: tuple[tuple[str, tuple[float, ...]], ...]
     amount: int | Fraction | None
+    largest: str | None = None
 
     @property
     def pool(self) -> tuple[str | None, tuple[tuple[str, tuple[float, ...]], ...]]:
@@ -118,41 +126,69 @@ def split(samples: Iterable[Sample], spec: Mapping[str, Any], seed: int = 0) -> 
     with ``test`` and each other but, like ``test``, never with ``train`` or ``val``: such states are
     dropped from them, and counted where the rule asked for all it matches.
 
+    A test set with ``largest`` draws nothing: it is given, before all others, the states with the largest
+    values of that statistic among those it matches. No state that reaches its least value is in another
+    split, be it matched or not, so that all of training lies below it; only two such sets may share states.
+
     Raises :class:`InvalidSpec`, with both numbers, where a split asks for more states than there are
     and where one remains empty.
     """
     ordered = sorted(samples, key=lambda sample: (sample.file, sample.index))
     rules = {name: _rule(value) for name, value in spec.items()}
-    claimed = [rule for rule in rules.values() if rule.pool != (None, ())]
+    claimed = [rule for rule in rules.values() if rule.pool != (None, ()) and rule.largest is None]
     names = [name for name in EXCLUSIVE if name in rules] + sorted(set(rules) - set(EXCLUSIVE))
+    extreme = {name: _extremes(name, rules[name], ordered, seed) for name in names if rules[name].largest}
+    held_back = {state for _, reached in extreme.values() for state in reached}
     result = Splits()
     learned: set[str] = set()  # states in train or val
     tested: set[str] = set()  # states in test
     handed_out: dict[Any, Fraction] = {}
     for name in names:
         rule = rules[name]
-        pool = [
+        if name in extreme:
+            result.samples[name], result.dropped[name] = extreme[name][0], 0
+            continue
+        matching = [
             sample
             for sample in ordered
             if rule.matches(sample)
             and (rule.pool != (None, ()) or not any(other.matches(sample) for other in claimed))
         ]
+        pool = [sample for sample in matching if sample.state not in held_back]
         states = _in_order({sample.state for sample in pool}, seed)
         taken = learned | tested if name in EXCLUSIVE else learned
         free = [state for state in states if state not in taken]
         wanted = _wanted(rule, len(states), handed_out)
         chosen = set(free if wanted is None else free[:wanted])
+        matched = len({sample.state for sample in matching})  # with those that are held back
         if wanted is not None and wanted > len(free):
-            raise _too_few(name, rule, wanted, len(free), len(states))
+            raise _too_few(name, rule, wanted, len(free), matched)
         if not chosen:
-            raise _too_few(name, rule, 1, len(free), len(states))
+            raise _too_few(name, rule, 1, len(free), matched)
         result.samples[name] = [sample for sample in pool if sample.state in chosen]
-        result.dropped[name] = len(states) - len(free) if wanted is None else 0
+        result.dropped[name] = matched - len(free) if wanted is None else 0
         if name in ("train", "val"):
             learned |= chosen
         elif name == "test":
             tested |= chosen
     return result
+
+
+def _extremes(name: str, rule: _Rule, samples: list[Sample], seed: int) -> tuple[list[Sample], set[str]]:
+    """The samples of the states with the largest values, and all states whose value is no smaller."""
+    assert rule.largest is not None
+    value: dict[str, float] = {}
+    for sample in samples:  # the same state may lie on nodes of other coordinates
+        value[sample.state] = max(sample.statistics[rule.largest], value.get(sample.state, 0.0))
+    pool = [sample for sample in samples if rule.matches(sample)]
+    states = _in_order({sample.state for sample in pool}, seed)
+    states.sort(key=lambda state: -value[state])  # stable: equal ones stay in the order of the seed
+    wanted = _wanted(rule, len(states), {}) or 1
+    if wanted > len(states):
+        raise _too_few(name, rule, wanted, len(states), len(states))
+    chosen, least = set(states[:wanted]), value[states[wanted - 1]]
+    reached = {state for state, each in value.items() if each >= least}
+    return [sample for sample in pool if sample.state in chosen], reached
 
 
 def shared_states(samples: Mapping[str, Iterable[Sample]]) -> dict[tuple[str, str], set[str]]:
@@ -171,7 +207,8 @@ def _rule(value: Any) -> _Rule:
         (name, tuple(float(v) for v in (values if isinstance(values, (list, tuple)) else [values])))
         for name, values in sorted(value.get("where", {}).items())
     )
-    return _Rule(value.get("pattern"), where, _amount(value.get("count", value.get("fraction"))))
+    amount = _amount(value.get("count", value.get("fraction")))
+    return _Rule(value.get("pattern"), where, amount, value.get("largest"))
 
 
 def _amount(value: float | None) -> int | Fraction | None:

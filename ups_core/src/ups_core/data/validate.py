@@ -21,6 +21,7 @@ from ups_core.data.canonical import (
     open_arrays,
     sample_blocks,
 )
+from ups_core.data.extremes import InitialStates
 from ups_core.data.families.base import Family
 from ups_core.errors import DataInvalid
 
@@ -62,11 +63,13 @@ def check_file(
     validation: Mapping[str, Any],
     findings: Findings,
     advance: Callable[[int], None] = lambda _: None,
+    initial: InitialStates | None = None,
 ) -> dict[str, Any]:
     """Check one file of the index. Adds to ``findings``; returns the figures for the report.
 
     ``validation`` is ``spec.validation``: ``min`` and ``max`` of the state, and ``conservation``, the
-    largest drift of a conserved spatial mean relative to the field's standard deviation.
+    largest drift of a conserved spatial mean relative to the field's standard deviation. ``initial`` is
+    given the initial states, as long as nothing is wrong with the data.
     """
     name, report = entry["name"], {"samples": entry["samples"], "arrays": {}}
     with open_arrays(folder, entry) as arrays:
@@ -80,8 +83,9 @@ def check_file(
         report["parameters"] = {key: [float(v.min()), float(v.max())] for key, v in parameters.items()}
         for key in main_arrays(family):
             if key in arrays:
+                start = initial if key == next(iter(main_arrays(family))) else None
                 report["arrays"][key] = _check_values(
-                    arrays, name, key, family, validation, findings, advance
+                    arrays, name, key, family, validation, findings, advance, start
                 )
     return report
 
@@ -169,6 +173,7 @@ def _check_values(
     validation: Mapping[str, Any],
     findings: Findings,
     advance: Callable[[int], None],
+    initial: InitialStates | None,
 ) -> dict[str, Any]:
     """Finite, within the range asked for, and keeping what the family keeps: one pass over the array."""
     array, where = arrays[key], f"{name}:{key}"
@@ -194,6 +199,9 @@ def _check_values(
             out_of_range += (np.flatnonzero(outside) + rows.start).tolist()
         if drift is not None and not not_finite:  # the mean of what is no number is none
             drift.add(block, rows)
+        if initial is not None and not findings.lines and not not_finite:
+            nodes = {axis: arrays[axis.lower()][:] for axis in family.space}
+            initial.add(block if family.steady else block[:, 0], nodes)
         advance(block.nbytes)
     for samples, what in (
         (not_finite, "holds NaN or Inf"),

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from ups_core.api import Dataset, TrainingRun
-from ups_core.api.dataset import DatasetSpec
+from ups_core.api.dataset import DatasetSpec, SplitRule
 from ups_core.api.load import Resources
 from ups_core.api.templates import expanded
 from ups_core.data.families import family as family_of
@@ -76,6 +76,9 @@ def check_simulation(spec: DatasetSpec, where: str) -> None:
         )
     samples = simulate.samples or (simulate.train or 0) + (simulate.test or 0)
     counts = [n for n in spec.splits.values() if isinstance(n, int)]
+    # What is extreme is in no other split, but may be so in two respects.
+    extreme = [r.count for r in spec.splits.values() if isinstance(r, SplitRule) and r.largest and r.count]
+    counts += [max(extreme)] if extreme else []
     if sum(counts) > samples:
         raise InvalidSpec(
             "the splits ask for more samples than are simulated",

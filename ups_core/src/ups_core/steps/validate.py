@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from ups_core.data import extremes
 from ups_core.data.canonical import open_arrays, read_json, write_json
 from ups_core.data.families import family as family_of
 from ups_core.data.families.base import Family
@@ -29,6 +31,8 @@ def run(ctx: StepContext) -> dict[str, Any]:
             fix="convert again",
         )
     findings, files, samples = Findings(), {}, []
+    statistics = extremes.asked(ctx.recipe["splits"])
+    initial = extremes.InitialStates(family, statistics) if statistics else None
     total = sum(_size(entry) for entry in index["files"])
     done = 0
 
@@ -39,7 +43,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
 
     for entry in index["files"]:
         files[entry["name"]] = check_file(
-            folder, entry, family, ctx.recipe.get("validation", {}), findings, advance
+            folder, entry, family, ctx.recipe.get("validation", {}), findings, advance, initial
         )
         with open_arrays(folder, entry) as arrays:
             parameters = parameter_values(arrays, entry, family)
@@ -54,6 +58,9 @@ def run(ctx: StepContext) -> dict[str, Any]:
             for i, state in enumerate(states[entry["name"]])
         ]
     findings.raise_if_any()
+    if initial is not None:
+        values = initial.values()
+        samples = [each._replace(statistics=own) for each, own in zip(samples, values, strict=True)]
     splits = split(samples, ctx.recipe["splits"], ctx.recipe.get("seed", 0))
     if shared := shared_states(splits.samples):  # a bug of ours, but one that must never be trained on
         raise DataInvalid("splits share initial states", found=sorted(shared), expected="none")
@@ -64,6 +71,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
                 "samples": len(each),
                 "states": len({sample.state for sample in each}),
                 "dropped": splits.dropped[name],
+                **_how_far(ctx.recipe["splits"][name], each, splits.samples["train"]),
             }
             for name, each in splits.samples.items()
         },
@@ -75,6 +83,12 @@ def run(ctx: StepContext) -> dict[str, Any]:
     described = describe(family, index, splits)
     write_json(ctx.out / "dataset.json", described)
     return {"samples": len(samples), "splits": {name: len(each) for name, each in splits.samples.items()}}
+
+
+def _how_far(rule: Any, samples: list[Sample], train: list[Sample]) -> dict[str, Any]:
+    """Of a test set of extreme states: how they compare with those of train."""
+    statistic = rule.get("largest") if isinstance(rule, Mapping) else None
+    return {"extreme": extremes.how_far(statistic, samples, train)} if statistic else {}
 
 
 def describe(family: Family, index: dict[str, Any], splits: Splits) -> dict[str, Any]:

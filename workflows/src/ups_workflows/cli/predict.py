@@ -20,7 +20,9 @@ def predict(
     run: RunArgument,
     input_: Annotated[
         Path,
-        typer.Option("--input", metavar="F", help="npy or npz file: initial states or inputs, (N,C,X[,Y])."),
+        typer.Option(
+            "--input", metavar="F", help="npy, npz, HDF5 or Zarr: initial states or inputs, (N,C,X[,Y])."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="F", help="npy file to write.")],
     steps: Annotated[

@@ -115,18 +115,19 @@ def paid_stage(run: TrainingRun, step: str) -> Stage | None:
     """The stage on whose node a step runs: training on its own, encoding on the codec's, evaluation on the
     last one's; None for all that needs no such node."""
     stages = expanded(run).spec.stages
+    one = step.partition("-seed")[0]  # of all seeds
     for stage in stages:
-        if step == f"train-{stage.name}" or step.startswith(f"train-{stage.name}-seed"):
+        if one == f"train-{stage.name}":
             return stage
-    if step == "encode" or step.startswith("encode-seed"):
+    if one == "encode":
         return next(stage for stage in stages if stage.name == "codec")
-    return stages[-1] if step in ("evaluate", PEER) or step.startswith("evaluate-seed") else None
+    return stages[-1] if one in ("evaluate", PEER) else None
 
 
 def deadline(run: TrainingRun, compute: Compute, spent_usd: float, *, grace_seconds: int) -> Deadline | None:
     """How long the next attempt may last, if anything limits it.
 
-    Money lasts for ``(cap - spent) / rate``, where the chains of ``evaluation.seeds`` and the trained peer
+    Money lasts for ``(cap - spent) / rate``, where the chains of ``evaluation.seeds`` and the trained peers
     may run side by side and add up their rates. A reserve of ``grace_seconds`` of it is kept: the last
     checkpoint costs too. BudgetExceeded where not even a minute is left.
     """
@@ -152,8 +153,8 @@ def deadline(run: TrainingRun, compute: Compute, spent_usd: float, *, grace_seco
 
 
 def chains(run: TrainingRun) -> int:
-    """How many trainings of all stages there are: one for each seed, and as much again for the peer."""
-    return run.spec.evaluation.seeds + ("fno" in run.spec.evaluation.peers)
+    """How many trainings of all stages there are: one for each seed, and as many again for the peer."""
+    return run.spec.evaluation.seeds * (1 + ("fno" in run.spec.evaluation.peers))
 
 
 def estimated_usd(run: TrainingRun, plan: Plan, compute: Compute) -> float | None:
@@ -167,7 +168,7 @@ def estimated_usd(run: TrainingRun, plan: Plan, compute: Compute) -> float | Non
         stage = paid_stage(run, step.name)
         if (
             step.step != "train"
-            or step.name == PEER
+            or step.name.startswith(PEER)
             or stage is None
             or not (rate := compute.usd_per_hour(stage))
         ):

@@ -1,0 +1,236 @@
+"""The files that a surrogate is asked from, and what they say about their values.
+
+- ``.npy``: the values, which are read batch by batch. Parameters that varied in training are read from the
+  file of the same name with the suffix ``.parameters.npy``, (N, P).
+- ``.npz``: the values as ``u`` (steady: ``a``), parameters under their names (a number, or (N,)), and what
+  training is compared with: nodes ``x``, ``y``, times ``t``, ``units`` (C,) of the channels.
+- HDF5 (``.hdf5``, ``.h5``) and Zarr (``.zarr``): arrays of the same names, as the converter writes them, or a
+  layout that the family's raw files have, as PDEBench's. Parameters are found where the converter finds
+  them: in attributes, arrays and the file's name. Of trajectories frame 0 is read, and nothing else.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ups_core.data.canonical import state_axes
+from ups_core.data.families import family as family_of
+from ups_core.data.families.base import RawLayout
+from ups_core.data.parameters import look_for
+from ups_core.data.raw import HDF5_SUFFIXES, ZARR_SUFFIX, RawArray, RawReader, open_raw
+from ups_core.data.stream import Selection
+from ups_core.errors import DataInvalid, NotFound
+from ups_core.models.problem import Problem
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a file gives: values (N, C, X[, Y]) or (C, X[, Y]), and what it says about them."""
+
+    values: np.ndarray
+    parameters: Any = None
+    coordinates: Mapping[str, np.ndarray] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+
+
+def read(path: Path, problem: Problem) -> Given:
+    """What a file gives for ``problem``. NotFound where there is none, DataInvalid for another form."""
+    if not path.exists():
+        raise NotFound("there is no such file", where=path, fix="give a file of states or inputs to --input")
+    if path.suffix == ".npz":
+        return read_npz(path, problem)
+    if path.suffix.lower() in (*HDF5_SUFFIXES, ZARR_SUFFIX):
+        return read_arrays(path, problem)
+    return read_npy(path, problem)
+
+
+def read_npy(path: Path, problem: Problem) -> Given:
+    values = _load(path)
+    beside = path.with_suffix(".parameters.npy")
+    if not beside.exists():
+        return Given(values)
+    parameters, names = _load(beside), problem.parameters
+    samples = len(values) if values.ndim == problem.dimensions + 2 else 1
+    if parameters.shape != (samples, len(names)):
+        raise DataInvalid(
+            "the parameters have another layout",
+            where=beside,
+            found=f"shape {parameters.shape}",
+            expected=f"{(samples, len(names))}: a row a sample, columns {', '.join(names)}",
+            fix=f"correct {beside}, or remove it where no parameter varied in training",
+        )
+    return Given(values, parameters)
+
+
+def read_npz(path: Path, problem: Problem) -> Given:
+    main = "a" if problem.steady else "u"
+    axes = [axis.lower() for axis in problem.space] + ([] if problem.steady else ["t"])
+    with _opened(path):
+        loaded = np.load(path, allow_pickle=False)
+        arrays = {name: loaded[name] for name in loaded.files} if hasattr(loaded, "files") else {}
+    known = [main, *problem.parameters, *axes, "units"]
+    unknown = [name for name in arrays if name not in known]
+    if unknown or main not in arrays:
+        raise DataInvalid(
+            f"the file has no array {main}"
+            if main not in arrays
+            else "the file has arrays of no meaning here",
+            where=path,
+            found=", ".join(unknown or arrays) or "none",
+            expected=f"{main}, and of {', '.join(known[1:])} what there is",
+            fix="save it by numpy.savez with these names",
+        )
+    for name, array in arrays.items():
+        if name != "units" and array.dtype.kind not in "fiu":
+            raise _no_array(path, f"{name}: {array.dtype}")
+    samples = len(arrays[main]) if arrays[main].ndim == problem.dimensions + 2 else 1
+    parameters = {name: arrays[name] for name in problem.parameters if name in arrays}
+    _check_parameters(parameters, samples, path)
+    units = np.atleast_1d(arrays["units"]) if "units" in arrays else []
+    return Given(
+        values=arrays[main],
+        parameters=parameters,
+        coordinates={axis: arrays[axis] for axis in axes if axis in arrays},
+        units=_units(units, path, problem),
+    )
+
+
+def read_arrays(path: Path, problem: Problem) -> Given:
+    """From HDF5 or Zarr."""
+    with open_raw(path, str(path)) as reader:
+        layout = _layout(reader, problem)
+        name, axes = layout.state, layout.state_axes
+        if np.dtype(reader.arrays[name].dtype).kind not in "fiu":
+            raise _no_array(path, f"{name}: {reader.arrays[name].dtype}")
+        values = _states(reader, layout, problem)
+        samples = len(values) if "N" in axes else 1
+        names = {parameter.lower() for parameter in problem.parameters}
+        _check_parameters(
+            {key: array for key, array in reader.arrays.items() if key.lower() in names and key != name},
+            samples,
+            path,
+        )
+        found = {p: look_for(p, reader, layout, samples) for p in problem.parameters}
+        parameters = {
+            p: reader.read(v) if isinstance(v, str) else v for p, v in found.items() if v is not None
+        }
+        coordinates = {
+            axis.lower(): reader.read(array)
+            for axis, array in layout.coordinates.items()
+            # Frame 0 alone has a time, and no time step.
+            if array in reader.arrays and not (axis == "T" and "T" in axes)
+        }
+        units = reader.array_attributes.get(name, {}).get("units", reader.attributes.get("units", []))
+    return Given(
+        values,
+        parameters,
+        coordinates,
+        _units([units] if isinstance(units, str) else units, path, problem),
+    )
+
+
+def _layout(reader: RawReader, problem: Problem) -> RawLayout:
+    """The first form in which the file holds what is asked for."""
+    for form in (forms := _forms(problem)):
+        if form.state in reader.arrays and len(reader.arrays[form.state].shape) == len(form.state_axes):
+            return form
+    raise DataInvalid(
+        "the file has no array to predict from",
+        where=reader.source,
+        found=", ".join(f"{name} {array.shape}" for name, array in reader.arrays.items()) or "no arrays",
+        expected=" or ".join(f"{form.state} ({', '.join(form.state_axes)})" for form in forms),
+        fix=f"name the array {forms[0].state}, and give it these axes",
+    )
+
+
+def _forms(problem: Problem) -> list[RawLayout]:
+    """The converter's names, with or without samples and frames, then the raw layouts of the family.
+
+    ``state`` is the array to predict from, of a steady problem the input.
+    """
+    family = family_of(problem.family)
+    main, axes = "a" if problem.steady else "u", state_axes(family)
+    nodes = {axis: axis.lower() for axis in "T" + problem.space}
+    own = dict.fromkeys((axes, axes.replace("T", ""), "C" + problem.space))
+    forms = [RawLayout("ups", (), main, each, coordinates=nodes) for each in own]
+    for raw in family.layouts:
+        if set(raw.suffixes) & set(HDF5_SUFFIXES):
+            given = replace(raw, state=raw.input, state_axes=raw.input_axes) if problem.steady else raw
+            forms.append(given)
+    return forms
+
+
+def _states(reader: RawReader, layout: RawLayout, problem: Problem) -> np.ndarray:
+    """(N, C, X[, Y]), or (C, X[, Y]): of trajectories the first frame."""
+    if "N" not in layout.state_axes:
+        return reader.read(layout.state)
+    shape, axes = reader.arrays[layout.state].shape, layout.state_axes
+    rows, timed = range(shape[axes.index("N")]), "T" in axes
+    target = ("NTC" if timed else "NC") + problem.space
+    dtype = np.dtype(reader.arrays[layout.state].dtype)
+    selection = Selection(reader, layout.state, axes, target, rows, {}, dtype)
+    first = range(1) if timed else None
+    block = np.empty(selection.block_shape(rows, first), dtype)
+    selection.read(rows, first, block)
+    values = selection.canonical(block)  # (N, [1,] C, X[, Y])
+    return values[:, 0] if timed else values
+
+
+def _check_parameters(arrays: Mapping[str, RawArray], samples: int, path: Path) -> None:
+    for name, array in arrays.items():
+        if array.shape not in ((), (samples,)):
+            raise DataInvalid(
+                "the parameters have another layout",
+                where=f"{path}: {name}",
+                found=f"shape {array.shape}",
+                expected=f"one number, or ({samples},): one for each sample",
+                fix=f"correct {name}",
+            )
+
+
+def _units(units: Iterable[object], path: Path, problem: Problem) -> dict[str, str]:
+    """Channel to unit; none where nothing is said of them."""
+    named = [str(unit) for unit in units]
+    if len(named) not in (0, len(problem.inputs)):
+        raise DataInvalid(
+            "there is not one unit for each channel",
+            where=f"{path}: units",
+            found=", ".join(named),
+            expected=f"{len(problem.inputs)}, of {', '.join(problem.inputs)}",
+            fix="give units in this order",
+        )
+    return dict(zip(problem.inputs, named, strict=False))
+
+
+def _load(path: Path) -> np.ndarray:
+    with _opened(path):
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
+        raise _no_array(path, getattr(values, "dtype", "several arrays (.npz)"))
+    return values
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError, EOFError, BadZipFile, zlib.error) as error:
+        raise _no_array(path, error) from error
+
+
+def _no_array(path: Path, found: object) -> DataInvalid:
+    return DataInvalid(
+        "the file is no array of numbers",
+        where=path,
+        found=found,
+        expected="an .npy, .npz, HDF5 or Zarr file of real numbers",
+        fix="save the array by numpy.save",
+    )
