@@ -32,7 +32,9 @@ from ups_core.train.published import Model
 from ups_core.train.residuals import Residuals
 from ups_core.train.reward import TERMS, Reward, Usual, fitted
 
-#: Frames whose candidates are ranked, and those of training that the weights are fitted on.
+#: Transitions of training that say what is usual.
+SHOWN = 4096
+#: Frames of validation whose candidates are ranked, and of training that the weights are fitted on.
 RANKED = 512
 METRIC = "rollout.nrmse"
 
@@ -54,7 +56,8 @@ def prepare(given: Given, config: SearchConfig, seed: int) -> Prepared | Verdict
     scale = torch.tensor(drawn["scale"])  # (C,)
     train, val = (Residuals.of(operator, split).in_units_of(scale) for split in splits)
     unit = scale.reshape(-1, *[1] * problem.dimensions)  # (C, 1[, 1])
-    usual = Usual.of(train.given.numpy(), (train.prediction + unit * train.residual).numpy())
+    shown = train.thinned(SHOWN)
+    usual = Usual.of(shown.given.numpy(), (shown.prediction + unit * shown.residual).numpy())
     task = Criticism(
         critic,
         problem,

@@ -7,7 +7,7 @@ Less is better of three terms, and the reward is their weighted sum with the sig
 - **spectrum**: the same of the changes of energy in each band of wavenumbers.
 - **critic**: the log error that a trained network expects (:mod:`ups_core.models.critic`).
 
-Changes are counted in standard deviations from their mean over all transitions of the training split.
+Changes are counted in standard deviations from their mean over transitions of the training split.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ def changes(before: np.ndarray, after: np.ndarray) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class Usual:
-    """The mean and standard deviation of each change over the transitions of training, by term."""
+    """The mean and standard deviation of each change over transitions of training, by term."""
 
     mean: Mapping[str, list[float]]
     std: Mapping[str, list[float]]
 
     @classmethod
     def of(cls, before: np.ndarray, after: np.ndarray) -> Usual:
-        """From all transitions, (R, C, X[, Y]) both, normalised."""
+        """From pairs of frames, (R, C, X[, Y]) both, normalised."""
         found = changes(before, after)
         return cls(
             {term: values.mean(axis=0).tolist() for term, values in found.items()},
