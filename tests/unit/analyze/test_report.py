@@ -106,7 +106,8 @@ def report(
     dropped = {**verdict, "stage": "diffusion", "decision": "dropped", "why": "no gain", "before": 0.01,
                "metric": "crps", "interval": [-0.013, -0.007]}  # fmt: skip
     searched = {**dropped, "stage": "search", "why": "reward does not rank", "metric": "nrmse",
-                "figures": {"evaluations.before": 80, "evaluations.after": 164, "gain_per_cost": -0.02}}  # fmt: skip
+                "figures": {"evaluations.before": 80, "evaluations.after": 164,
+                            "gain_per_cost": -0.02}}  # fmt: skip
     (trained / "verdicts.json").write_text(json.dumps([verdict, dropped, searched]))
     (splits / "dataset.json").write_text(
         json.dumps({**dataset, "title": "Test <i>equation</i>, u_t + u u_xx = 0"})

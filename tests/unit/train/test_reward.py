@@ -51,7 +51,7 @@ def test_what_is_usual_is_near_and_what_grows_is_far():
 
 
 def test_a_mean_that_is_kept_adds_no_more_than_rounding():
-    """Where the changes of the mean have no spread in training, theirs is a small floor, and 1e-7 is nothing."""
+    """A change of the mean that never spread is counted in a small unit, of which 1e-7 is nothing."""
     before = frames(50, 0) - frames(50, 0).mean(axis=2, keepdims=True)
     usual = Usual.of(before, before[:, :, ::-1])
     assert usual.distance(before, before[:, :, ::-1]).max() < 1e-2

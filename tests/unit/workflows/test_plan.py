@@ -142,7 +142,9 @@ def test_the_plan_refuses_a_config_that_is_not_valid():
 
 CHAIN = (
     "["
-    + ", ".join(f"{{name: {n}, config: {{steps: 3}}}}" for n in ("operator", "diffusion", "distill", "search"))
+    + ", ".join(
+        f"{{name: {n}, config: {{steps: 3}}}}" for n in ("operator", "diffusion", "distill", "search")
+    )
     + "]"
 )
 
@@ -184,7 +186,8 @@ def test_stages_that_make_no_surrogate(stages, words):
 
 
 @pytest.mark.parametrize(
-    ("template", "stage"), [("burgers1d", "steady-prior"), ("darcy2d", "diffusion"), ("darcy2d", "search"), ("darcy2d", "codec")]
+    ("template", "stage"),
+    [("burgers1d", "steady-prior"), ("darcy2d", "diffusion"), ("darcy2d", "search"), ("darcy2d", "codec")],
 )
 def test_a_stage_of_the_other_kind_of_problem(template, stage):
     names = ("codec", "operator") if stage == "codec" else ("operator", stage)

@@ -222,7 +222,8 @@ def _evaluations(figures: Mapping[str, float | None]) -> str:
         return "–"
     if (gain := figures.get("gain_per_cost")) is None:
         return f"{whole(before)} to {whole(after)} a sample"
-    return f"{whole(before)} to {whole(after)} a frame; relative gain for each time the cost: {number(gain, 2)}"
+    frame = f"{whole(before)} to {whole(after)} a frame"
+    return f"{frame}; relative gain for each time the cost: {number(gain, 2)}"
 
 
 def _settings(config: Mapping[str, Any]) -> str:
