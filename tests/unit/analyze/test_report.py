@@ -105,7 +105,10 @@ def report(
                "after": 0.02, "interval": None, "figures": {}}  # fmt: skip
     dropped = {**verdict, "stage": "diffusion", "decision": "dropped", "why": "no gain", "before": 0.01,
                "metric": "crps", "interval": [-0.013, -0.007]}  # fmt: skip
-    (trained / "verdicts.json").write_text(json.dumps([verdict, dropped]))
+    searched = {**dropped, "stage": "search", "why": "reward does not rank", "metric": "nrmse",
+                "figures": {"evaluations.before": 80, "evaluations.after": 164,
+                            "gain_per_cost": -0.02}}  # fmt: skip
+    (trained / "verdicts.json").write_text(json.dumps([verdict, dropped, searched]))
     (splits / "dataset.json").write_text(
         json.dumps({**dataset, "title": "Test <i>equation</i>, u_t + u u_xx = 0"})
     )
@@ -139,8 +142,9 @@ def test_a_transient_report(waves: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert_allowed(html)
     assert_allowed(done)
     interval = f"{number(-0.013, 2)} to {number(-0.007, 2)}"
-    cells = ["diffusion", "dropped: no gain", "crps", number(0.01), number(0.02), interval]
+    cells = ["diffusion", "dropped: no gain", "crps", number(0.01), number(0.02), interval, "–"]
     assert f"| {' | '.join(cells)} |" in markdown
+    assert f"| 80 to 164 a frame; relative gain for each time the cost: {number(-0.02, 2)} |" in markdown
     for name in ("rollout.nrmse", "one_step.nrmse", "persistence.rollout.nrmse", "far.rollout.nrmse"):
         assert number(metrics[name]) in html, name
         assert number(metrics[name]) in markdown, name

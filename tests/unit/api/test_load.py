@@ -74,7 +74,7 @@ MISTAKES = [
         "name: oper",
         14,
         "spec.stages[0].name",
-        "no stage is called 'oper'; there are codec, operator, diffusion, distill, steady-prior",
+        "no stage is called 'oper'; there are codec, operator, diffusion, distill, search, steady-prior",
         None,
     ),
     ("steps: 3", "stepps: 3, epochs: 1", 15, "spec.stages[0].config.stepps", "unknown field", "write steps"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from ups_core.train import gate
 
@@ -99,6 +100,39 @@ def test_the_gate_of_an_ensemble(score, error, coverage, why):
 )
 def test_the_gate_of_a_student(score, evaluations, kept):
     assert gate.student("distill", "rollout.crps", score, 0.8, evaluations).kept is kept
+
+
+@pytest.mark.parametrize(
+    ("ranks", "score", "why"),
+    [
+        (0.3, BETTER, ""),
+        (0.29, BETTER, "reward does not rank"),
+        (math.nan, BETTER, "reward does not rank"),
+        (0.9, SAME, "no gain"),
+        (0.9, WORSE, "no gain"),
+        (-0.5, WORSE, "reward does not rank"),
+    ],
+)
+def test_the_gate_of_a_search(ranks, score, why):
+    verdict = gate.search("search", "rollout.nrmse", ranks, score, usual=1.25, evaluations=(80, 165, 160))
+    assert (verdict.kept, verdict.why) == (not why, why)
+    metrics = verdict.metrics()
+    assert metrics["train.search.cost"] == 2
+    assert metrics["train.search.gain_per_cost"] == pytest.approx((1 - score.after / 1.25) / 2)
+    assert metrics["train.search.evaluations.after"] == 160
+
+
+@given(st.integers(2, 6), st.integers(0, 50), st.booleans())
+def test_rewards_are_ranked_as_spearman_has_it(candidates, seed, ties):
+    rng = np.random.default_rng(seed)
+    reward, error = rng.normal(size=(2, 4, candidates))
+    if ties:
+        reward, error = reward.round(), error.round()
+    found = gate.rank_correlation(reward, error)
+    for row in range(4):
+        constant = min(np.ptp(reward[row]), np.ptp(error[row])) == 0
+        expected = 0.0 if constant else spearmanr(reward[row], -error[row]).statistic
+        assert found[row] == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(("value", "kept"), [(0.01, True), (0.02, False), (math.nan, False)])

@@ -1,4 +1,4 @@
-"""The chain operator, diffusion, distill on tiny data: what goes on, and what is dropped."""
+"""The chain operator, diffusion, distill, search on tiny data: what goes on, and what is dropped."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ups_core.train.gate import Gain
 TINY = {"name": "conv", "width": 4, "dilations": [1]}
 SHORT = {"batchSize": 8, "validations": 2}
 DIFFUSION = {"architecture": TINY, **SHORT, "steps": 6, "members": 10, "samplerSteps": 2}
+SEARCH = {"architecture": TINY, **SHORT, "steps": 4, "beam": 2, "candidates": 3}
 STEADY = {"architecture": {"name": "unet", "width": 16, "levels": 2}, **SHORT, "steps": 3}
 
 
@@ -47,6 +48,8 @@ def decided(monkeypatch):
         monkeypatch.setattr(gate, "gain", lambda before, after, seed: Gain(1, 1 - low, low, low, low))
         whole = gate.ensemble
         monkeypatch.setattr(gate, "ensemble", lambda *a, **k: whole(*a, **{**k, "coverage": coverage}))
+        ranks = np.full(4, 1.0 if low > 0 else 0.0)
+        monkeypatch.setattr(gate, "rank_correlation", lambda reward, error: ranks)
 
     monkeypatch.setattr(corrector, "TRIALS", 1)
     return decide
@@ -65,6 +68,8 @@ def test_a_stage_without_gain_hands_on_what_it_was_given(context, line_cache, op
     student = context({**SHORT, "steps": 4}, stage="distill", key="2" * 64, data=line_cache, model=ctx.out)
     assert train.run(student)["verdict"] == "dropped: nothing to distil"
     assert verdicts(student.out)[2] == ("distill", "dropped", "nothing to distil")
+    searched = context(SEARCH, stage="search", key="3" * 64, data=line_cache, model=student.out)
+    assert train.run(searched)["verdict"] == "dropped: nothing to search among"
     u0 = np.load(line_cache / "test/u.npy")[:, 0]
     expected = Surrogate.load(operator).rollout(u0, 2)
     np.testing.assert_array_equal(Surrogate.load(student.out).rollout(u0, 2), expected)
@@ -120,6 +125,63 @@ def test_a_chain_that_is_kept_resumes_and_predicts(context, line_cache, operator
     np.testing.assert_array_equal(
         np.load(tmp_path / "f.std.npy"), both.ensemble(u[:, 0], 3, 11).std(axis=1, ddof=1)
     )
+
+
+def test_a_search_that_is_kept_resumes_and_predicts(context, line_cache, operator, decided, tmp_path):
+    decided(0.1)
+    given = context(DIFFUSION, stage="diffusion", key="1" * 64, data=line_cache, model=operator)
+    train.run(given)
+    inputs = {"stage": "search", "data": line_cache, "model": given.out}
+    ctx = context(SEARCH, key="2" * 64, **inputs)
+    object.__setattr__(ctx, "progress", lambda *told: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(Preempted):
+        train.run(ctx)
+    resumed, straight = context(SEARCH, key="2" * 64, **inputs), context(SEARCH, key="3" * 64, **inputs)
+    results = [train.run(each) for each in (resumed, straight)]
+    assert contents(resumed.out) == contents(straight.out)
+    assert contents(resumed.out).keys() - contents(given.out).keys() == {
+        "critic.json", "critic.safetensors", "critic-curve.jsonl"
+    }  # fmt: skip
+    # An ensemble of 10 with 2 evaluations, one of as many as the search costs (2 * (1 + 3 * 3)), the search.
+    found = {when: results[0]["metrics"][f"train.search.evaluations.{when}"] for when in
+             ("before", "equal", "after")}  # fmt: skip
+    assert found == {"before": 30, "equal": 30, "after": 20}
+    assert results[0]["metrics"]["train.search.cpu_seconds.after"] > 0
+    assert "cpu_seconds" not in (resumed.out / "verdicts.json").read_text()
+
+    plain, surrogate = Surrogate.load(given.out), Surrogate.load(resumed.out)
+    u0 = np.load(line_cache / "test/u.npy")[:, 0]
+    searched = surrogate.rollout(u0, 3)
+    np.testing.assert_array_equal(searched, surrogate.rollout(u0, 3, search=True))
+    np.testing.assert_array_equal(surrogate.rollout(u0, 3, search=False), plain.rollout(u0, 3))
+    np.testing.assert_array_equal(surrogate.ensemble(u0, 3), plain.ensemble(u0, 3))
+    assert not np.array_equal(searched, plain.rollout(u0, 3))
+    np.testing.assert_allclose(searched.mean(3), np.repeat(u0.mean(2)[:, None], 3, 1), atol=1e-5)
+    with pytest.raises(InvalidSpec, match="has no search"):
+        plain.rollout(u0, 3, search=True)
+
+    np.save(tmp_path / "u0.npy", u0)
+    for search, expected in ((None, searched), (True, searched), (False, plain.rollout(u0, 3))):
+        predict(surrogate, tmp_path / "u0.npy", tmp_path / "f.npy", 3, search=search)
+        np.testing.assert_array_equal(np.load(tmp_path / "f.npy"), expected)
+    with pytest.raises(InvalidSpec, match="one rollout"):
+        predict(surrogate, tmp_path / "u0.npy", tmp_path / "g.npy", 3, members=11, search=True)
+
+
+@pytest.mark.parametrize(("ranks", "why"), [(0.2, "reward does not rank"), (0.4, "no gain")])
+def test_a_search_must_rank_and_gain(context, line_cache, operator, decided, monkeypatch, ranks, why):
+    decided(0.1)
+    given = context(DIFFUSION, stage="diffusion", key="1" * 64, data=line_cache, model=operator)
+    train.run(given)
+    decided(0.0)
+    monkeypatch.setattr(gate, "rank_correlation", lambda reward, error: np.full(2, ranks))
+    ctx = context(SEARCH, stage="search", key="2" * 64, data=line_cache, model=given.out)
+    train.run(ctx)
+    assert verdicts(ctx.out)[2] == ("search", "dropped", why)
+    assert contents(ctx.out).keys() == contents(given.out).keys()
+    figures = json.loads((ctx.out / "verdicts.json").read_text())[2]["figures"]
+    assert figures["rank"] == ranks
+    assert not Surrogate.load(ctx.out).searches
 
 
 def test_an_operator_alone_has_no_ensemble(line_cache, operator):

@@ -162,7 +162,9 @@ def test_the_plan_refuses_a_config_that_is_not_valid():
 
 CHAIN = (
     "["
-    + ", ".join(f"{{name: {n}, config: {{steps: 3}}}}" for n in ("operator", "diffusion", "distill"))
+    + ", ".join(
+        f"{{name: {n}, config: {{steps: 3}}}}" for n in ("operator", "diffusion", "distill", "search")
+    )
     + "]"
 )
 
@@ -173,7 +175,8 @@ def test_each_stage_takes_the_object_of_the_one_before():
     assert steps["train-operator"].inputs == {"data": "cache"}
     assert steps["train-diffusion"].inputs == {"data": "cache", "model": "train-operator"}
     assert steps["train-distill"].inputs == {"data": "cache", "model": "train-diffusion"}
-    assert steps["evaluate"].inputs["model"] == steps["analyze"].inputs["model"] == "train-distill"
+    assert steps["train-search"].inputs == {"data": "cache", "model": "train-distill"}
+    assert steps["evaluate"].inputs["model"] == steps["analyze"].inputs["model"] == "train-search"
     config = steps["train-diffusion"].recipe["stages"]["diffusion"]["config"]
     assert config["architecture"]["name"] == "gconv"
 
@@ -185,6 +188,10 @@ def test_each_stage_takes_the_object_of_the_one_before():
         (
             "[{name: operator, config: {steps: 3}}, {name: distill, config: {steps: 3}}]",
             "distill builds on stage diffusion",
+        ),
+        (
+            "[{name: operator, config: {steps: 3}}, {name: search, config: {steps: 3}}]",
+            "search builds on stage diffusion",
         ),
         (
             "[{name: operator, config: {steps: 3}}, {name: codec, config: {steps: 3}}]",
@@ -199,7 +206,8 @@ def test_stages_that_make_no_surrogate(stages, words):
 
 
 @pytest.mark.parametrize(
-    ("template", "stage"), [("burgers1d", "steady-prior"), ("darcy2d", "diffusion"), ("darcy2d", "codec")]
+    ("template", "stage"),
+    [("burgers1d", "steady-prior"), ("darcy2d", "diffusion"), ("darcy2d", "codec")],
 )
 def test_a_stage_of_the_other_kind_of_problem(template, stage):
     names = ("codec", "operator") if stage == "codec" else ("operator", stage)

@@ -19,7 +19,12 @@ from ups_core.train.memory import keep_freed_memory
 
 
 def predict(
-    surrogate: Surrogate, given: Path, out: Path, steps: int | None, members: int | None = None
+    surrogate: Surrogate,
+    given: Path,
+    out: Path,
+    steps: int | None,
+    members: int | None = None,
+    search: bool | None = None,
 ) -> tuple[int, ...]:
     """Predict from a file into an ``.npy`` file; returns the shape written.
 
@@ -29,9 +34,16 @@ def predict(
     ``out`` is written batch by batch, and complete or absent.
 
     With ``members`` that many are drawn, ``out`` is their mean, and their standard deviation lies beside it
-    with the suffix ``.std.npy``. InvalidSpec where the surrogate is deterministic.
+    with the suffix ``.std.npy``. InvalidSpec where the surrogate is deterministic. ``search`` as in
+    :meth:`~ups_core.surrogate.Surrogate.rollout`; members are drawn without one.
     """
     problem = surrogate.problem
+    if search and (problem.steady or members is not None):
+        raise InvalidSpec(
+            "a search gives one rollout, of a transient problem",
+            found=f"--search with {'a steady problem' if problem.steady else f'--members {members}'}",
+            fix="leave out --search" if problem.steady else "leave out --search or --members",
+        )
     if problem.steady and steps is not None:
         raise InvalidSpec("a steady problem has no steps", found=f"--steps {steps}", fix="leave out --steps")
     if not problem.steady and steps is None:
@@ -53,7 +65,7 @@ def predict(
         if steps is None:
             surrogate.solve(found.values, found.parameters, **about, out=predicted)
         else:
-            surrogate.rollout(found.values, steps, found.parameters, **about, out=predicted)
+            surrogate.rollout(found.values, steps, found.parameters, **about, out=predicted, search=search)
     return shape
 
 
@@ -80,12 +92,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--extrapolate", action="store_true")
     parser.add_argument("--members", type=int)
+    parser.add_argument("--search", action=argparse.BooleanOptionalAction)
     args = parser.parse_args()
     keep_freed_memory()
     try:
         check_file(args.out, "--out")
         surrogate = Surrogate.load(args.model, extrapolate=args.extrapolate)
-        shape = predict(surrogate, args.input, args.out, args.steps, args.members)
+        shape = predict(surrogate, args.input, args.out, args.steps, args.members, args.search)
     except UpsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)

@@ -25,14 +25,17 @@ from ups_core.errors import DataInvalid, InvalidSpec
 from ups_core.models import limits
 from ups_core.models.advance import Solve
 from ups_core.models.corrector import Corrector
+from ups_core.models.critic import Critic
 from ups_core.models.domain import Domain
 from ups_core.models.grid import refine, refinement, restrict
 from ups_core.models.problem import Problem, shape_text
 from ups_core.models.rollout import BATCH_VALUES, corrected, ensemble, frames
+from ups_core.models.search import search as search_rollouts
 from ups_core.store import open_uri
 from ups_core.train import published
 from ups_core.train.coding import decode, encode
 from ups_core.train.published import Model
+from ups_core.train.reward import Reward
 from ups_core.train.tasks import solve
 
 
@@ -44,6 +47,7 @@ class Surrogate:
     codec: Model | None = None
     corrector: Model | None = None
     student: Model | None = None
+    critic: Model | None = None
     #: Whether parameters and values far outside the range of training are answered, not refused.
     extrapolate: bool = False
 
@@ -61,7 +65,9 @@ class Surrogate:
 
     @classmethod
     def _read(cls, folder: Path, extrapolate: bool) -> Self:
-        beside = [name for name in ("codec", "corrector", "student") if (folder / f"{name}.json").exists()]
+        beside = [
+            name for name in ("codec", "corrector", "student", "critic") if (folder / f"{name}.json").exists()
+        ]
         if "codec" in beside and not (folder / "model.json").exists():
             raise InvalidSpec(
                 "a codec alone predicts nothing", where=folder, expected="the object of the stage operator"
@@ -95,6 +101,11 @@ class Surrogate:
         sampler = self.sampler
         return sampler.facts["members"] if sampler else 1
 
+    @property
+    def searches(self) -> bool:
+        """Whether rollouts are searched for where nobody asks for something else: the search was kept."""
+        return self.critic is not None
+
     def shape(self, given: np.ndarray, steps: int | None = None) -> tuple[int, ...]:
         """Of what is predicted from this input: ``steps`` frames, or the solution of a steady problem.
 
@@ -113,6 +124,7 @@ class Surrogate:
         coordinates: Mapping[str, np.ndarray] | None = None,
         units: Mapping[str, str] | None = None,
         out: np.ndarray | None = None,
+        search: bool | None = None,
     ) -> np.ndarray:
         """The ``steps`` frames after u0, predicted in closed loop.
 
@@ -120,7 +132,9 @@ class Surrogate:
         mapping of names to values, not needed for those that were the same in all training samples.
         Returns float32 (N, steps, C, X[, Y]), or (steps, C, X[, Y]): ``out``, where it is given. Both
         ``u0`` and ``out`` may be mapped files; only a batch of samples is in memory. Where the surrogate is
-        stochastic, these are the means of :meth:`ensemble` with its own number of members and seed 0.
+        stochastic, these are the means of :meth:`ensemble` with its own number of members and seed 0; or,
+        with ``search``, those of the rollouts that a beam search has after each frame. That is the default
+        where the stage of that name was kept; InvalidSpec where it is asked for and was not.
 
         A grid that is finer by a whole factor is restricted to the training grid, and the frames are
         interpolated back (periodic axes: trigonometric; between walls: cubic, where node i of n lies at
@@ -130,10 +144,17 @@ class Surrogate:
         parameters and values far outside the range of training.
         """
         self._is(steady=False)
+        if search and not self.searches:
+            raise InvalidSpec(
+                "the surrogate has no search",
+                expected="a surrogate whose stage search was kept",
+                fix="leave out --search (in Python: search=True)",
+            )
+        searched = self.searches if search is None else search
         given = self._accept(u0, parameters, coordinates, units)
         whole, rows = given.into(out, self.shape(np.asarray(u0), steps))
         if self.stochastic:
-            for batch, drawn in self._ensembles(given, steps, self.members, seed=0):
+            for batch, drawn in self._ensembles(given, steps, None if searched else self.members, 0):
                 rows[batch] = drawn.mean(axis=1)
             return whole
         for batch, u, p in given.batches():
@@ -204,9 +225,9 @@ class Surrogate:
         return whole[0] if accepted.single else whole
 
     def _ensembles(
-        self, given: Accepted, steps: int | None, members: int, seed: int
+        self, given: Accepted, steps: int | None, members: int | None, seed: int
     ) -> Iterator[tuple[slice, np.ndarray]]:
-        """Rows, and their members (B, M, [T,] C, X[, Y]) on the grid that was given."""
+        """Rows, and their members (B, M, [T,] C, X[, Y]) on the grid that was given; None: a search's."""
         generator = torch.Generator().manual_seed(seed)
         for batch, u, p in given.batches():
             drawn = self._drawn(u, p, steps, members, generator)  # (B, M, [T,] C, X[, Y])
@@ -219,7 +240,7 @@ class Surrogate:
         u: np.ndarray,
         parameters: np.ndarray,
         steps: int | None,
-        members: int,
+        members: int | None,
         generator: torch.Generator,
     ) -> np.ndarray:
         """(B, M, [T,] C, X[, Y]) on the training grid, in the fields' units."""
@@ -228,34 +249,48 @@ class Surrogate:
         corrector, scaled = sampler.network, model.normaliser
         assert isinstance(corrector, Corrector)
         p = scaled.vary(model.problem, parameters)  # (B, varying)
-        unit = torch.tensor(sampler.facts["scale"]) * sampler.facts["spread"]
-        unit = unit.reshape(-1, *[1] * model.problem.dimensions)  # (C, 1[, 1]), of a drawn residual
+        scale = torch.tensor(sampler.facts["scale"]).reshape(-1, *[1] * model.problem.dimensions)
+        spread = sampler.facts["spread"]  # of a drawn residual, in units of scale (C, 1[, 1])
         evaluations = sampler.facts["evaluations"]
         if steps is None:
             assert isinstance(model.network, Solve)
+            assert members is not None
             a = scaled.inputs.apply(torch.from_numpy(u))  # (B, C, X[, Y])
             average = model.facts["testTimeAugmentation"]
             mean = solve(model.network, a, p, model.problem, average=average)  # (B, C, X[, Y])
-            out = corrected(corrector, a, mean, p, members, unit, evaluations, generator)
+            out = corrected(corrector, a, mean, p, members, spread * scale, evaluations, generator)
             return scaled.fields.invert(out.flatten(0, 1)).reshape(out.shape).numpy()  # (B, M, C, X[, Y])
         start = scaled.fields.apply(torch.from_numpy(encode(self.codec, u) if self.codec else u))
-        out = ensemble(
-            model.network,
-            corrector,
-            start,
-            p,
-            steps,
-            members,
-            scale=unit,
-            evaluations=evaluations,
-            carried=sampler.facts["carried"],
-            generator=generator,
-        )  # (B, M, T, C, X[, Y])
+        drawing = {
+            "evaluations": evaluations,
+            "carried": sampler.facts["carried"],
+            "generator": generator,
+        }
+        if members is None:
+            out = self._searched(corrector, start, p, steps, scale=scale, spread=spread, **drawing)
+        else:
+            out = ensemble(
+                model.network, corrector, start, p, steps, members, scale=spread * scale, **drawing
+            )
+        # out: (B, M, T, C, X[, Y])
         frames = scaled.fields.invert(out.flatten(0, 2)).reshape(out.shape).numpy()
         if self.codec is None:
             return frames
         decoded = decode(self.codec, frames.reshape(len(u), -1, *frames.shape[3:]))
-        return decoded.reshape(len(u), members, steps, *decoded.shape[2:])
+        return decoded.reshape(*frames.shape[:3], *decoded.shape[2:])
+
+    def _searched(
+        self, corrector: Corrector, start: Tensor, p: Tensor, steps: int, *, scale: Tensor, **drawing: Any
+    ) -> Tensor:
+        """The beam after each frame, (B, W, T, C, X[, Y]); normalised values."""
+        critic = self.critic
+        assert critic is not None
+        assert isinstance(critic.network, Critic)
+        rewards = Reward.from_facts(critic.network, critic.facts, scale)
+        width = {name: critic.facts[name] for name in ("beam", "candidates")}
+        return search_rollouts(
+            self.operator.network, corrector, rewards, start, p, steps, scale=scale, **width, **drawing
+        )
 
     def _is(self, *, steady: bool) -> None:
         if self.problem.steady != steady:

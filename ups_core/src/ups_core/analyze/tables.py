@@ -220,11 +220,26 @@ def stage_table(verdicts: Sequence[Mapping[str, Any]]) -> Table:
             number(verdict["before"]),
             number(verdict["after"]),
             " to ".join(number(end, 2) for end in verdict["interval"]) if verdict["interval"] else "–",
+            _evaluations(verdict["figures"]),
         ]
         for verdict in verdicts
     ]
     columns = ["Stage", "Decision", "Metric (validation)", "Before", "After", "Gain, 95 % interval"]
+    columns.append("Evaluations of networks")
+    if all(row[-1] == "–" for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     return {"columns": columns, "rows": rows if len(rows) > 1 else []}
+
+
+def _evaluations(figures: Mapping[str, float | None]) -> str:
+    """What a prediction costs, before and after a stage that changes it."""
+    before, after = (figures.get(f"evaluations.{when}") for when in ("before", "after"))
+    if before is None or after is None:
+        return "–"
+    if (gain := figures.get("gain_per_cost")) is None:
+        return f"{number(before)} to {number(after)} a sample"
+    frame = f"{number(before)} to {number(after)} a frame"
+    return f"{frame}; relative gain for each time the cost: {number(gain, 2)}"
 
 
 def _settings(config: Mapping[str, Any]) -> str:

@@ -63,7 +63,7 @@ class Stage(Model):
     """One training phase."""
 
     name: StageName
-    """Which phase: `codec`, `operator`, `diffusion`, `distill` or `steady-prior`, in this order."""
+    """Which phase: `codec`, `operator`, `diffusion`, `distill`, `search` or `steady-prior`, in this order."""
     depends_on: Annotated[list[StageName], Field(max_length=8)] | None = None
     """Stages that come before. Default: the one before in the list."""
     config: dict[str, Any]

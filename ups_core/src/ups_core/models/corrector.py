@@ -12,6 +12,7 @@ none: the noise is the sample, however few the steps.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,24 @@ if TYPE_CHECKING:
 #: The noise level at which sampling starts, in units of the residual; its angle is nearly a right one.
 FIRST_LEVEL = 20.0
 START = math.atan(FIRST_LEVEL)
+
+
+def stacked(
+    z: Tensor, given: Tensor, prediction: Tensor, *, boost: float | None, wall: Sequence[bool]
+) -> Tensor:
+    """What a network is shown of a step: (B, C', X[, Y]), without the nodes that lie on walls.
+
+    ``given`` is what the operator was given, ``prediction`` what it made of that, and z lies on the grid of
+    the prediction.
+    """
+    if boost is not None:  # the observer who moves with the mean, as the operator does
+        cells = cells_a_frame(given, boost)
+        given = carried(given, cells) - cells * boost
+        prediction = prediction - cells * boost
+    seen = torch.cat([z, given, prediction], dim=1)  # (B, C', X[, Y])
+    for axis, on_wall in enumerate(wall, start=2):
+        seen = seen.narrow(axis, int(on_wall), seen.shape[axis] - int(on_wall))
+    return seen
 
 
 class Corrector(nn.Module):
@@ -58,13 +77,7 @@ class Corrector(nn.Module):
         self, z: Tensor, angle: Tensor, given: Tensor, prediction: Tensor, parameters: Tensor
     ) -> Tensor:
         """Velocity (B, C, X[, Y]) of mixtures z at ``angle`` (B,); normalised values, parameters (B, P)."""
-        if self.boost is not None:  # the observer who moves with the mean, as the operator does
-            cells = cells_a_frame(given, self.boost)
-            given = carried(given, cells) - cells * self.boost
-            prediction = prediction - cells * self.boost
-        seen = torch.cat([z, given, prediction], dim=1)  # (B, C', X[, Y])
-        for axis, wall in enumerate(self.wall, start=2):
-            seen = seen.narrow(axis, int(wall), seen.shape[axis] - int(wall))
+        seen = stacked(z, given, prediction, boost=self.boost, wall=self.wall)  # (B, C', X[, Y])
         out = self.network(seen, torch.cat([parameters, angle[:, None]], dim=1))  # (B, C, X[, Y])
         return self.admissible(F.pad(out, [side for wall in reversed(self.wall) for side in (int(wall), 0)]))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ups_core.stages import codec, diffusion, distill, operator, steady_prior
+from ups_core.stages import codec, diffusion, distill, operator, search, steady_prior
 from ups_core.stages.base import Given, Prepared
 from ups_core.train.gate import Verdict
 
@@ -21,5 +21,6 @@ PREPARE: dict[str, Callable[[Given, Any, int], Prepared | Verdict]] = {
     "operator": operator.prepare,
     "diffusion": diffusion.prepare,
     "distill": distill.prepare,
+    "search": search.prepare,
     "steady-prior": steady_prior.prepare,
 }

@@ -45,10 +45,14 @@ class Given:
 
 @dataclass(frozen=True)
 class Judged:
-    """The verdict on a trained stage, and what it adds to the description of its network."""
+    """The verdict on a trained stage, and what it adds to the description of its network.
+
+    ``measured`` are figures that a clock gave: they belong to the step's metrics, and to no object.
+    """
 
     verdict: Verdict
     facts: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

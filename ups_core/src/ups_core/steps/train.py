@@ -131,6 +131,7 @@ def publish(out: Path, prepared: Prepared, fitted: Fitted, judged: Judged) -> di
         f"train.{metric}": position.best,
         "train.steps": position.step,
         "train.parameters": facts["parameters"],
+        **{f"train.{facts['stage']}.{name}": value for name, value in judged.measured.items()},
     }
     return result(
         judged.verdict, metrics, cpu_seconds=position.cpu_seconds, execution=position.execution or "eager"

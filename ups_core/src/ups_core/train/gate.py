@@ -19,6 +19,8 @@ import numpy as np
 DRAWS, SHARE = 2000, 0.95
 #: What the central 80 % interval of an ensemble may cover of the truth.
 COVERAGE = 0.75, 0.85
+#: The least mean rank correlation of rewards with errors.
+RANKS = 0.3
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def _mean(differences: np.ndarray) -> np.ndarray:
 class Verdict:
     """What became of a stage, and the figures that decided it.
 
-    ``why`` a stage was dropped: ``no gain``, ``misses its target``, ``not calibrated``. ``interval`` is
+    ``why`` a stage was dropped: ``no gain``, ``misses its target``, ``not calibrated``, ... ``interval`` is
     that of the gain, None where nothing was compared.
     """
 
@@ -172,6 +174,55 @@ def student(stage: str, metric: str, score: Gain, coverage: float, evaluations: 
         "evaluations.after": own,
     }
     return _verdict(stage, metric, score, "" if own < teacher and not score.worse else "no gain", figures)
+
+
+def rank_correlation(reward: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Spearman's: (S, K) twice, of K candidates of each of S states, to (S,); equals share their mean rank.
+
+    1 where the highest reward has the smallest error, and so on down; 0 where a state's rewards, or its
+    errors, are all the same, since those rank nothing.
+    """
+    ranks = [
+        (values[:, :, None] > values[:, None]).sum(axis=2)
+        + (values[:, :, None] == values[:, None]).sum(2) / 2
+        for values in (reward, -error)
+    ]
+    off = [each - each.mean(axis=1, keepdims=True) for each in ranks]  # (S, K) both
+    size = np.sqrt(np.prod([np.square(each).sum(axis=1) for each in off], axis=0))  # (S,)
+    return np.divide((off[0] * off[1]).sum(axis=1), size, out=np.zeros(len(reward)), where=size > 0)
+
+
+def search(
+    stage: str,
+    metric: str,
+    ranks: float,
+    score: Gain,
+    *,
+    usual: float,
+    evaluations: tuple[int, int, int],
+) -> Verdict:
+    """Kept where rewards rank candidates by ``RANKS`` at least and the error of the search is better.
+
+    ``score`` compares with the mean of an ensemble at the same cost. ``evaluations`` of networks for one
+    frame are those of the ensemble that was returned before, whose error is ``usual``, of the one that was
+    compared, and of the search.
+    """
+    before, equal, own = evaluations
+    why = "" if score.better else "no gain"
+    if not ranks >= RANKS:
+        why = "reward does not rank"
+    factor = own / before
+    figures = {
+        "gain": score.gain,
+        "rank": ranks,
+        "usual": usual,
+        "evaluations.before": before,
+        "evaluations.equal": equal,
+        "evaluations.after": own,
+        "cost": factor,
+        "gain_per_cost": (1 - score.after / usual) / factor if usual > 0 else None,
+    }
+    return _verdict(stage, metric, score, why, figures)
 
 
 def _verdict(stage: str, metric: str, score: Gain, why: str, figures: Mapping[str, float | None]) -> Verdict:

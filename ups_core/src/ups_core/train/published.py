@@ -24,6 +24,7 @@ from ups_core.api.stages import CodecConfig
 from ups_core.errors import DataInvalid, NotFound
 from ups_core.models.codec import Codec
 from ups_core.models.corrector import Corrector
+from ups_core.models.critic import Critic
 from ups_core.models.device import chosen_device
 from ups_core.models.domain import Domain
 from ups_core.models.problem import Problem
@@ -39,6 +40,7 @@ NAMES = {
     "diffusion": "corrector",
     "steady-prior": "corrector",
     "distill": "student",
+    "search": "critic",
 }
 VERDICTS = "verdicts.json"
 
@@ -65,7 +67,7 @@ def build(stage: str, config: Mapping[str, Any], problem: Problem) -> nn.Module:
     if stage == "operator":
         return chosen.build(problem)
     assert isinstance(chosen, GridArchitecture)
-    return Corrector.of(chosen, problem)
+    return (Critic if stage == "search" else Corrector).of(chosen, problem)
 
 
 def architecture(config: Mapping[str, Any]) -> BaseArchitecture:

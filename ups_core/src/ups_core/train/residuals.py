@@ -1,4 +1,4 @@
-"""What a corrector and its student learn: the residuals of a frozen operator.
+"""What a corrector and its student learn, and a critic of theirs from: the residuals of a frozen operator.
 
 See :mod:`ups_core.models.corrector` for what is done with them.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from ups_core.models.advance import Solve
 from ups_core.models.corrector import Corrector
+from ups_core.models.critic import Critic
 from ups_core.models.device import device_of
 from ups_core.models.problem import Problem
 from ups_core.models.rollout import BATCH_VALUES
@@ -30,6 +32,8 @@ LEVEL_MEAN, LEVEL_STD = 0.0, 1.4
 VALIDATED = 4096
 #: Stands for the seed of validation, which is the same at every one.
 VALIDATION_SEED = 1
+
+Net = TypeVar("Net", Corrector, Critic)
 
 
 @dataclass(frozen=True)
@@ -103,12 +107,12 @@ def mixed(residual: Tensor, noise: Tensor, angle: Tensor) -> tuple[Tensor, Tenso
     return t.cos() * residual + t.sin() * noise, t.cos() * noise - t.sin() * residual
 
 
-class _OnResiduals(ABC):
-    """What both tasks share: rows, symmetries, names."""
+class OnResiduals(ABC, Generic[Net]):
+    """What all tasks on residuals share: rows, symmetries, names."""
 
     def __init__(
         self,
-        model: Corrector,
+        model: Net,
         problem: Problem,
         train: Residuals,
         val: Residuals,
@@ -135,9 +139,10 @@ class _OnResiduals(ABC):
         given, prediction, residual = self.augment(fields, generator)
         return replace(batch, given=given, prediction=prediction, residual=residual)
 
-    def noise_like(self, residual: Tensor, generator: torch.Generator) -> Tensor:
+    @staticmethod
+    def noise_like(corrector: Corrector, residual: Tensor, generator: torch.Generator) -> Tensor:
         """White noise that a residual can be, (B, C, X[, Y])."""
-        return self.model.admissible(normal(residual.shape, generator, residual.device))
+        return corrector.admissible(normal(residual.shape, generator, residual.device))
 
     @torch.inference_mode()
     def validate(self) -> float:
@@ -160,7 +165,7 @@ class _OnResiduals(ABC):
         return f"{sample} (frame {frame})" if self.train.per_sample > 1 else str(sample)
 
 
-class Denoising(_OnResiduals):
+class Denoising(OnResiduals[Corrector]):
     """The velocity of mixtures at random angles; judged by its mean square error on validation residuals."""
 
     metric = "velocity.mse"
@@ -169,14 +174,14 @@ class Denoising(_OnResiduals):
         level = torch.exp(
             LEVEL_MEAN + LEVEL_STD * normal((len(batch),), generator, batch.residual.device)
         )  # (B,)
-        noise = self.noise_like(batch.residual, generator)  # (B, C, X[, Y])
+        noise = self.noise_like(self.model, batch.residual, generator)  # (B, C, X[, Y])
         angle = torch.atan(level)
         z, velocity = mixed(batch.residual, noise, angle)
         error = self.model(z, angle, batch.given, batch.prediction, batch.parameters) - velocity
         return error.square().flatten(1).mean(1)
 
 
-class Matching(_OnResiduals):
+class Matching(OnResiduals[Corrector]):
     """A teacher's sample from the same noise; judged by the mean square distance on validation frames.
 
     Knowledge distillation of a deterministic sampler (Luhman & Luhman 2021, arXiv:2101.02388), with fresh
@@ -201,7 +206,7 @@ class Matching(_OnResiduals):
         self.teacher, self.evaluations = teacher, evaluations
 
     def loss(self, batch: Residuals, generator: torch.Generator) -> Tensor:
-        noise = self.noise_like(batch.residual, generator)  # (B, C, X[, Y])
+        noise = self.noise_like(self.model, batch.residual, generator)  # (B, C, X[, Y])
         known = batch.given, batch.prediction, batch.parameters
         with torch.no_grad():
             wanted = self.teacher.sample(noise, *known, self.evaluations[0])

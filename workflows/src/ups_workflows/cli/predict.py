@@ -38,6 +38,13 @@ def predict(
             metavar="M", min=2, help="Draw M members: their mean, and their standard deviation in F.std.npy."
         ),
     ] = None,
+    search: Annotated[
+        bool | None,
+        typer.Option(
+            "--search/--no-search",
+            help="Search among the samples, or take their mean. Default: search where that stage was kept.",
+        ),
+    ] = None,
     store: StoreOption = None,
     engine: EngineOption = "local",
     namespace: NamespaceOption = None,
@@ -60,4 +67,6 @@ def predict(
         command.append("--extrapolate")
     if members is not None:
         command += ["--members", str(members)]
+    if search is not None:
+        command.append("--search" if search else "--no-search")
     raise typer.Exit(subprocess.run(command, check=False).returncode)
