@@ -43,7 +43,8 @@ def predict(
     - ``.npy``: the values, which are read batch by batch. Parameters that varied in training are read
       from ``<given>`` with the suffix ``.parameters.npy``, (N, P).
     - ``.npz``: the values as ``u`` (steady: ``a``), parameters under their names (a number, or (N,)), and
-      what training is compared with: nodes ``x``, ``y``, times ``t``, ``units`` (C,) of the channels.
+      what training is compared with: nodes ``x``, ``y``, times ``t``, ``units`` (C,) of the channels. On a
+      mesh ``x`` and ``y`` are where the points lie, (M,) or (N, M), and have to be there.
 
     ``out`` is written batch by batch, and complete or absent.
 
@@ -60,7 +61,7 @@ def predict(
     shape = surrogate.shape(read.values, steps)
     if members is not None:
         drawn = surrogate.ensemble(read.values, steps, members, read.parameters, **about)
-        axis = read.values.ndim - problem.dimensions - 1  # M, behind N where there is one
+        axis = read.values.ndim - len(problem.axes) - 1  # M, behind N where there is one
         for path, values in (
             (out.with_suffix(".std.npy"), drawn.std(axis=axis, ddof=1)),
             (out, drawn.mean(axis=axis)),
@@ -82,7 +83,7 @@ def read_npy(path: Path, problem: Problem) -> Given:
     if not beside.exists():
         return Given(values)
     parameters, names = _load(beside), problem.parameters
-    samples = len(values) if values.ndim == problem.dimensions + 2 else 1
+    samples = len(values) if values.ndim == len(problem.axes) + 2 else 1
     if parameters.shape != (samples, len(names)):
         raise DataInvalid(
             "the parameters have another layout",
@@ -115,7 +116,7 @@ def read_npz(path: Path, problem: Problem) -> Given:
     for name, array in arrays.items():
         if name != "units" and array.dtype.kind not in "fiu":
             raise _no_array(path, f"{name}: {array.dtype}")
-    samples = len(arrays[main]) if arrays[main].ndim == problem.dimensions + 2 else 1
+    samples = len(arrays[main]) if arrays[main].ndim == len(problem.axes) + 2 else 1
     parameters = {name: arrays[name] for name in problem.parameters if name in arrays}
     for name, values in parameters.items():
         if values.shape not in ((), (samples,)):

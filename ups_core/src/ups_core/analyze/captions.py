@@ -120,10 +120,15 @@ def curve(rows: Sequence[Mapping[str, Any]], kept: Mapping[str, Any], steps: int
     return f"{said}.", read
 
 
-def samples(plane: bool, fields: Sequence[Mapping[str, Any]], steady: bool) -> str:
+def samples(plane: bool, fields: Sequence[Mapping[str, Any]], steady: bool, mesh: bool = False) -> str:
     axes = "x to the right, y up" if plane else "x to the right, t up"
     said = f"Samples are chosen by their error; {axes}. Truth and surrogate share a colour scale"
     said += "." if plane else "; below, profiles of the truth (wide, pale) and the surrogate (thin)."
+    if mesh:
+        said += (
+            " Values are known at the dots of the first map alone; between them they are drawn linear, on "
+            "the triangles of the points."
+        )
     if len(fields) > 1:
         said += f" Of {len(fields)} fields the first is drawn."
     return said if steady else f"{said} The films lie beside this report."
