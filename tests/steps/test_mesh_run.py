@@ -65,11 +65,11 @@ def test_a_run_is_judged_and_reported(run):
     assert "on the triangles of the points" in text
     assert "Power spectra" not in text
     (card,) = store.glob("objects/analyze/*/*/MODEL_CARD.md")
-    assert "number of points | 60 in training; refused below 30 and above 240" in card.read_text()
+    assert "number of points | 60 in training; refused below 45 and above 240" in card.read_text()
 
 
 def test_the_order_of_points_means_nothing_to_a_surrogate(run):
-    store, resource = run
+    _, resource = run
     (model,) = (a["uri"] for a in resource["status"]["artifacts"] if "/train/" in a["uri"])
     surrogate, rng = Surrogate.load(model), np.random.default_rng(0)
     x, y, order = rng.random(50), rng.random((2, 50)), rng.permutation(50)
@@ -84,13 +84,13 @@ def test_the_order_of_points_means_nothing_to_a_surrogate(run):
 
 def test_predict_needs_the_places_of_points(run, ups: Ups, tmp_path: Path):
     store, _ = run
-    u, places = np.zeros((2, 1, 40), np.float32), np.random.default_rng(0).random((2, 40))
+    u, places = np.zeros((2, 1, 50), np.float32), np.random.default_rng(0).random((2, 50))
     np.savez(tmp_path / "whole.npz", u=u, x=places[0], y=places[1])
     np.savez(tmp_path / "nowhere.npz", u=u)
     where = ("--steps", 2, "--out", tmp_path / "frames.npy", "--store", store)
     done = ups("predict", "tiny-mesh", "--input", tmp_path / "whole.npz", *where)
     assert done.returncode == 0, done.stderr
-    assert np.load(tmp_path / "frames.npy").shape == (2, 2, 1, 40)
+    assert np.load(tmp_path / "frames.npy").shape == (2, 2, 1, 50)
     done = ups("predict", "tiny-mesh", "--input", tmp_path / "nowhere.npz", *where)
     assert done.returncode == 3
     assert "where the points lie is not known" in done.stderr

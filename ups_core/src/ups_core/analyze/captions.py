@@ -19,9 +19,10 @@ Caption = tuple[str, str]
 FLOOR = 1e-12
 
 
-def scoreboard(steady: bool) -> Caption:
+def scoreboard(steady: bool, mesh: bool = False) -> Caption:
     read = "Left is better; the axis is logarithmic. All figures are means over the same test samples."
-    return "", read if steady else read + " The solver runs on the grid that the surrogate sees."
+    where = "has the points" if mesh else "runs on the grid"
+    return "", read if steady else f"{read} The solver {where} that the surrogate sees."
 
 
 def over_time(found: Mapping[str, Any], samples: int) -> Caption:

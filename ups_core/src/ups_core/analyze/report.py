@@ -101,7 +101,7 @@ def _context(m: Material, samples: int) -> dict[str, Any]:
     main = m.evaluation["split"]
     rows = _rows(m.per_sample, main)
     own = "rel_l2" if m.evaluation["steady"] else "rollout.nrmse"
-    judged = verdict(m.metrics, m.evaluation, [row[own] for row in rows])
+    judged = verdict(m.metrics, m.evaluation, [row[own] for row in rows], mesh=m.dataset["kind"] == "mesh")
     labels = {f["name"]: f["label"] or f["name"] for f in m.dataset["fields"]}
     over_time, spectra = m.over_time[main], m.spectra[main]
     times = dict(zip(over_time.get("frame", []), over_time.get("t", []), strict=True))
@@ -176,7 +176,7 @@ def _captions(
     first = next(iter(labels.values()))
     mesh = m.dataset["kind"] == "mesh"
     return {
-        "scoreboard": captions.scoreboard(steady),
+        "scoreboard": captions.scoreboard(steady, mesh),
         "over_time": captions.over_time(over_time, len(rows)) if over_time else ("", ""),
         "per_sample": captions.per_sample(rows, main),
         "samples": captions.samples(plane, m.dataset["fields"], steady, mesh),
