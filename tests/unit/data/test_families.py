@@ -29,10 +29,17 @@ def test_declarations_are_consistent(name: str) -> None:
     for layout in one.layouts:
         assert layout.state_axes[0] == "N"
         assert ("T" in layout.state_axes) != one.steady
-        assert set(one.space) <= set(layout.state_axes)
+        assert set(one.axes) <= set(layout.state_axes)
         assert bool(layout.coordinates) != bool(layout.nodes)
         assert set(layout.constants) <= set(one.parameters)
     assert {parameter.lower() for parameter in one.parameters} <= set(one.defaults)
+    assert set(one.box) == (set(one.space) if one.kind == "mesh" else set())
+    assert one.kind == "grid" or (one.space, one.conserved, one.galilean, one.vorticity) == (
+        "XY",
+        (),
+        None,
+        None,
+    )
 
 
 def test_unknown_family_names_the_nearest() -> None:

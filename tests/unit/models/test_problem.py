@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,8 +70,19 @@ def test_wall_by_the_nodes(nodes, wall):
     assert Problem.of(DATASET, FAMILY, {**NODES, "Y": nodes}, PARAMETERS).wall[1] is wall
 
 
-def test_refuses_uneven_nodes_and_other_kinds():
+def test_a_mesh_has_a_box_and_no_spacing():
+    mesh = replace(FAMILY, kind="mesh", box={"X": (0.0, 1.0), "Y": (0.0, 1.0)}, conserved=())
+    points = {"X": np.zeros((5, 30)), "Y": np.zeros((5, 30))}
+    problem = Problem.of({**DATASET, "kind": "mesh"}, mesh, points, PARAMETERS)
+    assert (problem.shape, problem.spacing, problem.wall) == ((30,), (), ())
+    assert problem.box == ((0.0, 1.0), (0.0, 1.0))
+    assert [t.name for t in problem.symmetries] == ["flip", "t"]
+    oblong = replace(mesh, box={"X": (0.0, 2.0), "Y": (0.0, 1.0)})
+    assert [t.name for t in Problem.of(DATASET, oblong, points, PARAMETERS).symmetries] == ["flip"]
+
+
+def test_refuses_uneven_nodes_and_particles():
     with pytest.raises(DataInvalid, match="equidistant"):
         Problem.of(DATASET, FAMILY, {**NODES, "X": np.array([0, 1, 3, 4.0])}, PARAMETERS)
-    with pytest.raises(InvalidSpec, match="grids"):
-        Problem.of({**DATASET, "kind": "particles"}, FAMILY, NODES, PARAMETERS)
+    with pytest.raises(InvalidSpec, match="particles that move"):
+        Problem.of(DATASET, replace(FAMILY, kind="particles"), NODES, PARAMETERS)

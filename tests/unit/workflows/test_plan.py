@@ -216,3 +216,38 @@ def test_a_stage_of_the_other_kind_of_problem(template, stage):
     assert findings == []
     with pytest.raises(InvalidSpec, match=f"stage {stage} is for"):
         plan(next(iter(loaded.runs.values())), next(iter(loaded.datasets.values())))
+
+
+@pytest.mark.parametrize(
+    ("family", "override", "said"),
+    [
+        (
+            "advection_mesh2d",
+            "spec.stages.operator.config.architecture=unet",
+            "unet is not for scattered points",
+        ),
+        ("advection_mesh2d", "spec.stages.operator.config.loss=h1", "loss h1 needs a grid"),
+        ("advection_mesh2d", "spec.evaluation.peers=[persistence, fno]", "the peer fno needs a grid"),
+        (
+            "advection_mesh2d",
+            "spec.stages=[{name: operator, config: {steps: 1}}, {name: diffusion, config: {steps: 1}}]",
+            "stage diffusion needs a grid",
+        ),
+        ("burgers1d", "spec.stages.operator.config.architecture=points", "points is not for a grid"),
+    ],
+)
+def test_what_needs_a_grid_is_refused_without_one(family, override, said):
+    run, _ = resources("spec.stages.operator.config.architecture=default", override)
+    entry = RegisteredDataset(family, f"objects/convert/{'a' * 64}", f"objects/validate/{'b' * 64}")
+    with pytest.raises(InvalidSpec, match=said):
+        plan(run, entry)
+
+
+def test_the_default_architecture_of_a_mesh_is_points():
+    run, _ = resources("spec.stages.operator.config.architecture=default")
+    entry = RegisteredDataset(
+        "advection_mesh2d", f"objects/convert/{'a' * 64}", f"objects/validate/{'b' * 64}"
+    )
+    config = plan(run, entry)["train-operator"].recipe["stages"]["operator"]["config"]
+    assert config["architecture"]["name"] == "points"
+    assert config["loss"] == "l2"

@@ -91,6 +91,14 @@ def export(surrogate: Surrogate, to: Path, format_: Format = "torch-export") -> 
     InvalidSpec where packages are missing or ONNX cannot express the architecture.
     """
     facts = json.dumps(surrogate.operator.facts, sort_keys=True)
+    if surrogate.problem.mesh:
+        raise InvalidSpec(
+            "a surrogate on scattered points has no form as a program yet",
+            where=f"--format {format_}",
+            found=f"{surrogate.problem.family}, kind mesh",
+            expected="--format safetensors, for Surrogate.load",
+            fix="--format safetensors",
+        )
     if format_ == "onnx":
         _check_onnx(surrogate)
     traced, content = program(surrogate), io.BytesIO()

@@ -3,7 +3,8 @@
 - ``.npy``: the values, which are read batch by batch. Parameters that varied in training are read from the
   file of the same name with the suffix ``.parameters.npy``, (N, P).
 - ``.npz``: the values as ``u`` (steady: ``a``), parameters under their names (a number, or (N,)), and what
-  training is compared with: nodes ``x``, ``y``, times ``t``, ``units`` (C,) of the channels.
+  training is compared with: nodes ``x``, ``y``, times ``t``, ``units`` (C,) of the channels. On a mesh ``x``
+  and ``y`` are where the points lie, (M,) or (N, M), and have to be there.
 - HDF5 (``.hdf5``, ``.h5``) and Zarr (``.zarr``): arrays of the same names, as the converter writes them, or a
   layout that the family's raw files have, as PDEBench's. Parameters are found where the converter finds
   them: in attributes, arrays and the file's name. Of trajectories frame 0 is read, and nothing else.
@@ -58,7 +59,7 @@ def read_npy(path: Path, problem: Problem) -> Given:
     if not beside.exists():
         return Given(values)
     parameters, names = _load(beside), problem.parameters
-    samples = len(values) if values.ndim == problem.dimensions + 2 else 1
+    samples = len(values) if values.ndim == len(problem.axes) + 2 else 1
     if parameters.shape != (samples, len(names)):
         raise DataInvalid(
             "the parameters have another layout",
@@ -91,7 +92,7 @@ def read_npz(path: Path, problem: Problem) -> Given:
     for name, array in arrays.items():
         if name != "units" and array.dtype.kind not in "fiu":
             raise _no_array(path, f"{name}: {array.dtype}")
-    samples = len(arrays[main]) if arrays[main].ndim == problem.dimensions + 2 else 1
+    samples = len(arrays[main]) if arrays[main].ndim == len(problem.axes) + 2 else 1
     parameters = {name: arrays[name] for name in problem.parameters if name in arrays}
     _check_parameters(parameters, samples, path)
     units = np.atleast_1d(arrays["units"]) if "units" in arrays else []
@@ -159,7 +160,7 @@ def _forms(problem: Problem) -> list[RawLayout]:
     family = family_of(problem.family)
     main, axes = "a" if problem.steady else "u", state_axes(family)
     nodes = {axis: axis.lower() for axis in "T" + problem.space}
-    own = dict.fromkeys((axes, axes.replace("T", ""), "C" + problem.space))
+    own = dict.fromkeys((axes, axes.replace("T", ""), "C" + problem.axes))
     forms = [RawLayout("ups", (), main, each, coordinates=nodes) for each in own]
     for raw in family.layouts:
         if set(raw.suffixes) & set(HDF5_SUFFIXES):
@@ -174,7 +175,7 @@ def _states(reader: RawReader, layout: RawLayout, problem: Problem) -> np.ndarra
         return reader.read(layout.state)
     shape, axes = reader.arrays[layout.state].shape, layout.state_axes
     rows, timed = range(shape[axes.index("N")]), "T" in axes
-    target = ("NTC" if timed else "NC") + problem.space
+    target = ("NTC" if timed else "NC") + problem.axes
     dtype = np.dtype(reader.arrays[layout.state].dtype)
     selection = Selection(reader, layout.state, axes, target, rows, {}, dtype)
     first = range(1) if timed else None

@@ -53,7 +53,7 @@ def predict(
     shape = surrogate.shape(found.values, steps)
     if members is not None:
         drawn = surrogate.ensemble(found.values, steps, members, found.parameters, **about)
-        axis = found.values.ndim - problem.dimensions - 1  # M, behind N where there is one
+        axis = found.values.ndim - len(problem.axes) - 1  # M, behind N where there is one
         for path, values in (
             (out.with_suffix(".std.npy"), drawn.std(axis=axis, ddof=1)),
             (out, drawn.mean(axis=axis)),

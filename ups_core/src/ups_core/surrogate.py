@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ups_core.errors import DataInvalid, InvalidSpec
-from ups_core.models import limits
+from ups_core.models import limits, places
 from ups_core.models.advance import Solve
 from ups_core.models.corrector import Corrector
 from ups_core.models.critic import Critic
@@ -32,7 +32,7 @@ from ups_core.models.problem import Problem, shape_text
 from ups_core.models.rollout import BATCH_VALUES, corrected, ensemble, frames
 from ups_core.models.search import search as search_rollouts
 from ups_core.store import open_uri
-from ups_core.train import published
+from ups_core.train import mesh, published
 from ups_core.train.coding import decode, encode
 from ups_core.train.published import Model
 from ups_core.train.reward import Reward
@@ -136,6 +136,9 @@ class Surrogate:
         with ``search``, those of the rollouts that a beam search has after each frame. That is the default
         where the stage of that name was kept; InvalidSpec where it is asked for and was not.
 
+        On a mesh ``u0`` is (N, C, M), and ``coordinates`` are needed: ``x`` and ``y`` of the points, (M,) or
+        (N, M). They may be any points of the domain, about as many as in training.
+
         A grid that is finer by a whole factor is restricted to the training grid, and the frames are
         interpolated back (periodic axes: trigonometric; between walls: cubic, where node i of n lies at
         i/n). ``coordinates`` (``x``, ``y``, ``t``: nodes) and ``units`` (field to unit), where given, must
@@ -158,7 +161,7 @@ class Surrogate:
                 rows[batch] = drawn.mean(axis=1)
             return whole
         for batch, u, p in given.batches():
-            for t, frame in zip(range(steps), self._frames(u, p), strict=False):
+            for t, frame in zip(range(steps), self._frames(u, p, given.where(batch)), strict=False):
                 rows[batch, t] = refine(frame, self.problem, given.factor).numpy()
         return whole
 
@@ -178,7 +181,6 @@ class Surrogate:
         """
         self._is(steady=True)
         model, scaled, network = self.operator, self.operator.normaliser, self.operator.network
-        assert isinstance(network, Solve)
         given = self._accept(a, parameters, coordinates, units)
         whole, solutions = given.into(out, self.shape(np.asarray(a)))
         if self.stochastic:
@@ -189,7 +191,11 @@ class Surrogate:
             normalised = scaled.inputs.apply(torch.from_numpy(inputs))  # (B, C, X[, Y])
             average = model.facts["testTimeAugmentation"]
             varying = scaled.vary(model.problem, p)  # (B, varying)
-            u = solve(network, normalised, varying, model.problem, average=average)
+            if (where := given.where(batch)) is not None:
+                u = mesh.solve(network, normalised, varying, where, model.problem, average=average)
+            else:
+                assert isinstance(network, Solve)
+                u = solve(network, normalised, varying, model.problem, average=average)
             solutions[batch] = refine(scaled.fields.invert(u), self.problem, given.factor).numpy()
         return whole
 
@@ -312,11 +318,16 @@ class Surrogate:
         """All of the input is looked at before anything is computed, so that a refusal comes at once."""
         problem, domain = self.problem, self.domain
         values, single = self._layout(np.asarray(given))
+        where = None
+        if problem.mesh:
+            where = places.places_of(
+                problem, coordinates or {}, *values.shape[::2], extrapolate=self.extrapolate
+            )
         free = bool(getattr(self.operator.network, "resolution_free", False)) and not self.stochastic
-        factor = 1 if free else refinement(values.shape[2:], problem)
+        factor = 1 if free or problem.mesh else refinement(values.shape[2:], problem)
         limits.check_units(domain, units or {})
         limits.check_coordinates(domain, problem, coordinates or {}, values.shape[2:])
-        accepted = Accepted(values, self._parameters(parameters, len(values)), factor, single)
+        accepted = Accepted(values, self._parameters(parameters, len(values)), factor, single, where)
         for batch in accepted.slices():
             part = accepted.part(batch)
             finite = np.isfinite(part).reshape(len(part), -1).all(axis=1)  # (B,)
@@ -330,13 +341,13 @@ class Surrogate:
     def _layout(self, values: np.ndarray) -> tuple[np.ndarray, bool]:
         """(N, C, X[, Y]), and whether one sample without N was given."""
         problem, channels = self.problem, self.problem.inputs
-        single = values.ndim == problem.dimensions + 1
+        single = values.ndim == len(problem.axes) + 1
         rows = values[None] if single else values
-        if rows.ndim != problem.dimensions + 2 or rows.shape[1] != len(channels) or not len(rows):
+        if rows.ndim != len(problem.axes) + 2 or rows.shape[1] != len(channels) or not len(rows):
             raise DataInvalid(
                 "the input has another layout",
                 found=f"shape {shape_text(values.shape)}",
-                expected=f"(N, C, {', '.join(problem.space)}), one sample or more, "
+                expected=f"(N, C, {', '.join(problem.axes)}), one sample or more, "
                 f"channels {', '.join(channels)}",
             )
         return rows, single
@@ -379,24 +390,28 @@ class Surrogate:
             columns.append(column)
         return np.stack(columns, axis=1) if columns else np.zeros((samples, 0))
 
-    def _frames(self, u: np.ndarray, parameters: np.ndarray) -> Iterator[Tensor]:
+    def _frames(self, u: np.ndarray, parameters: np.ndarray, where: Tensor | None) -> Iterator[Tensor]:
         """The frames after u (B, C, X[, Y]) on the training grid, one after another without end."""
         model, scale = self.operator, self.operator.normaliser.fields
         start = torch.from_numpy(encode(self.codec, u) if self.codec else u)  # (B, C, X[, Y])
         p = model.normaliser.vary(model.problem, parameters)  # (B, varying)
-        for state in frames(model.network, scale.apply(start), p):
+        for state in frames(model.network, scale.apply(start), p, where):
             frame = scale.invert(state.cpu())
             yield torch.from_numpy(decode(self.codec, frame[:, None].numpy())[:, 0]) if self.codec else frame
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """Input that fits: values (N, C, X[, Y]) on a grid ``factor`` times finer than that of training."""
+    """Input that fits: values (N, C, X[, Y]) on a grid ``factor`` times finer than that of training.
+
+    On a mesh: values (N, C, M) at ``places`` (N, M, D).
+    """
 
     values: np.ndarray
     parameters: np.ndarray
     factor: int
     single: bool
+    places: np.ndarray | None = None
 
     def slices(self) -> Iterator[slice]:
         size = max(1, BATCH_VALUES // math.prod(self.values.shape[1:]))
@@ -404,6 +419,10 @@ class Accepted:
 
     def part(self, batch: slice) -> np.ndarray:
         return np.array(self.values[batch], dtype=np.float32)  # a copy: torch wants writable memory
+
+    def where(self, batch: slice) -> Tensor | None:
+        """The places (B, M, D) of these rows; None on a grid."""
+        return None if self.places is None else torch.from_numpy(self.places[batch].astype(np.float32))
 
     def batches(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Rows, their values on the training grid (B, C, X[, Y]) and parameters (B, P)."""

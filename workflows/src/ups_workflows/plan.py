@@ -15,10 +15,11 @@ import yaml
 from ups_core.api import Dataset, TrainingRun
 from ups_core.api.dataset import DatasetSpec
 from ups_core.api.peers import fno
-from ups_core.api.stages import STAGES, STEADY, CorrectorConfig, OperatorConfig, Training
+from ups_core.api.stages import ON_MESHES, STAGES, STEADY, CorrectorConfig, OperatorConfig, Training
 from ups_core.api.templates import expanded
 from ups_core.api.trainingrun import Stage
 from ups_core.data.families import family as family_of
+from ups_core.data.families.base import check_kind
 from ups_core.errors import InvalidSpec
 from ups_core.runs import record_of
 
@@ -273,6 +274,14 @@ def fno_step(run: TrainingRun, family: str, *, seed: int, suffix: str) -> Planne
     spec = run.spec
     budgets = [float(stage.config.get("cpuBudgetSeconds") or 0) for stage in spec.stages]
     known, problem = sum(budgets) if all(budgets) else None, family_of(family)
+    if problem.kind != "grid":
+        raise InvalidSpec(
+            "the peer fno needs a grid",
+            where="spec.evaluation.peers",
+            found=f"family {family}, kind {problem.kind}",
+            expected="persistence, solver",
+            fix="remove fno from spec.evaluation.peers",
+        )
     config = fno(steady=problem.steady, dimensions=len(problem.space), cpu_seconds=known)
     stages = spec.stages if known is None else []
     rivals = {f"rival-{stage.name}": f"train-{stage.name}{suffix}" for stage in stages}
@@ -292,7 +301,9 @@ def fno_step(run: TrainingRun, family: str, *, seed: int, suffix: str) -> Planne
 
 def stage_configs(stages: Sequence[Stage], family: str) -> dict[str, dict[str, Any]]:
     """The config of each stage, checked, with every default and ``default`` itself written out."""
-    steady, dimensions = family_of(family).steady, len(family_of(family).space)
+    problem = family_of(family)
+    check_kind(problem)
+    steady, dimensions, mesh = problem.steady, len(problem.space), problem.kind == "mesh"
     checked: dict[str, Training] = {}
     for stage in stages:
         if STEADY.get(stage.name, steady) != steady:
@@ -302,14 +313,22 @@ def stage_configs(stages: Sequence[Stage], family: str) -> dict[str, dict[str, A
                 found=f"the {'steady' if steady else 'transient'} family {family}",
                 fix=f"remove the stage {stage.name}",
             )
+        if mesh and stage.name not in ON_MESHES:
+            raise InvalidSpec(
+                f"stage {stage.name} needs a grid",
+                where=f"spec.stages[{stage.name}]",
+                found=f"family {family}, kind mesh",
+                expected=", ".join(ON_MESHES),
+                fix=f"remove the stage {stage.name}",
+            )
         try:
             config = STAGES[stage.name].model_validate(stage.config)
+            if isinstance(config, OperatorConfig):
+                config = config.resolved(steady=steady, dimensions=dimensions, mesh=mesh)
         except ValueError as error:
             raise InvalidSpec(
                 "a stage's config is not valid", where=f"spec.stages[{stage.name}].config", found=error
             ) from error
-        if isinstance(config, OperatorConfig):
-            config = config.resolved(steady=steady, dimensions=dimensions)
         if isinstance(config, CorrectorConfig):
             operator = checked["operator"]
             assert isinstance(operator, OperatorConfig)

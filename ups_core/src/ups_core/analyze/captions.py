@@ -19,9 +19,10 @@ Caption = tuple[str, str]
 FLOOR = 1e-12
 
 
-def scoreboard(steady: bool) -> Caption:
+def scoreboard(steady: bool, mesh: bool = False) -> Caption:
     read = "Left is better; the axis is logarithmic. All figures are means over the same test samples."
-    return "", read if steady else read + " The solver runs on the grid that the surrogate sees."
+    where = "has the points" if mesh else "runs on the grid"
+    return "", read if steady else f"{read} The solver {where} that the surrogate sees."
 
 
 def over_time(found: Mapping[str, Any], samples: int) -> Caption:
@@ -120,10 +121,15 @@ def curve(rows: Sequence[Mapping[str, Any]], kept: Mapping[str, Any], steps: int
     return f"{said}.", read
 
 
-def samples(plane: bool, fields: Sequence[Mapping[str, Any]], steady: bool) -> str:
+def samples(plane: bool, fields: Sequence[Mapping[str, Any]], steady: bool, mesh: bool = False) -> str:
     axes = "x to the right, y up" if plane else "x to the right, t up"
     said = f"Samples are chosen by their error; {axes}. Truth and surrogate share a colour scale"
     said += "." if plane else "; below, profiles of the truth (wide, pale) and the surrogate (thin)."
+    if mesh:
+        said += (
+            " Values are known at the dots of the first map alone; between them they are drawn linear, on "
+            "the triangles of the points."
+        )
     if len(fields) > 1:
         said += f" Of {len(fields)} fields the first is drawn."
     return said if steady else f"{said} The films lie beside this report."

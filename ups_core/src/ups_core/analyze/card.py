@@ -38,7 +38,7 @@ def render(material: Material) -> str:
 
 def _predicts(problem: Problem, dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What goes in and comes out, in words."""
-    axes = ", ".join(problem.space)
+    axes = ", ".join(problem.axes)
     facts = [("Family", problem.family)]
     if problem.steady:
         facts += [("Input", _named(dataset["inputs"])), ("Solution", _named(dataset["fields"]))]
@@ -53,11 +53,19 @@ def _predicts(problem: Problem, dataset: Mapping[str, Any]) -> list[tuple[str, s
                 f"float32, (N, {len(problem.fields)}, {axes}) to (N, T, {len(problem.fields)}, {axes})",
             )
         )
+    if problem.mesh:
+        facts.append(("Points", f"{problem.shape[0]} in training, {_kinds(problem)}"))
+        return facts
     for letter, n, spacing, boundary in zip(
         problem.space, problem.shape, problem.spacing, problem.boundary, strict=True
     ):
         facts.append((f"Grid along {letter.lower()}", f"{n} nodes, {spacing:.6g} apart, {boundary}"))
     return facts
+
+
+def _kinds(problem: Problem) -> str:
+    pairs = zip(problem.space.lower(), problem.boundary, strict=True)
+    return ", ".join(f"{kind} along {axis}" for axis, kind in pairs)
 
 
 def _named(fields: list[Mapping[str, Any]]) -> str:

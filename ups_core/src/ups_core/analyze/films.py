@@ -87,13 +87,14 @@ def _maps(one: Sample) -> Iterator[np.ndarray]:
     """Three maps, x to the right and y up, with their colour bars."""
     assert one.y is not None
     bound, figure, images = largest(one.error) or 1.0, _figure(SIZE[2]), []
+    x, y = one.nodes
     for i, (values, (low, high), title) in enumerate(one.panels(bound)):
         left, _, width, _ = box = map_box(i)
         axes = figure.add_axes(box, xlabel="x", ylabel="" if i else "y", title=title)
         image = axes.imshow(
             values[0].T, origin="lower", interpolation="nearest", vmin=low, vmax=high, aspect="auto",
             cmap=ListedColormap(colours(SIGNED if title == "error" else VALUES)), animated=True,
-            extent=(*edges(one.x), *edges(one.y)),
+            extent=(*edges(x), *edges(y)),
         )  # fmt: skip
         figure.colorbar(image, cax=figure.add_axes((left, 0.09, width, 0.03)), orientation="horizontal")
         images.append((axes, image, np.where(np.isfinite(values), values, np.nan)))

@@ -101,7 +101,7 @@ def _context(m: Material, samples: int) -> dict[str, Any]:
     main = m.evaluation["split"]
     rows = _rows(m.per_sample, main)
     own = "rel_l2" if m.evaluation["steady"] else "rollout.nrmse"
-    judged = verdict(m.metrics, m.evaluation, [row[own] for row in rows])
+    judged = verdict(m.metrics, m.evaluation, [row[own] for row in rows], mesh=m.dataset["kind"] == "mesh")
     labels = {f["name"]: f["label"] or f["name"] for f in m.dataset["fields"]}
     over_time, spectra = m.over_time[main], m.spectra[main]
     times = dict(zip(over_time.get("frame", []), over_time.get("t", []), strict=True))
@@ -113,7 +113,7 @@ def _context(m: Material, samples: int) -> dict[str, Any]:
             "scoreboard": figures.scoreboard("scoreboard", judged.scores, metric),
             "over_time": figures.error_over_time("over-time", over_time) if over_time else "",
             "per_sample": figures.per_sample(rows, metric),
-            "spectra": figures.spectra("spectra", spectra, times, labels),
+            "spectra": figures.spectra("spectra", spectra, times, labels) if spectra else "",
             "curve": figures.learning_curve(m.curve, m.model["validation"]),
         },
         "samples": [_sample(m, i, one) for i, one in enumerate(m.samples(samples))],
@@ -173,13 +173,14 @@ def _captions(
 ) -> dict[str, Any]:
     main, steady, plane = m.evaluation["split"], m.evaluation["steady"], m.dataset["space"] == "XY"
     over_time, found = m.over_time[main], m.spectra[main]
-    first = labels.get(found["fields"][0], found["fields"][0])
+    first = next(iter(labels.values()))
+    mesh = m.dataset["kind"] == "mesh"
     return {
-        "scoreboard": captions.scoreboard(steady),
+        "scoreboard": captions.scoreboard(steady, mesh),
         "over_time": captions.over_time(over_time, len(rows)) if over_time else ("", ""),
         "per_sample": captions.per_sample(rows, main),
-        "samples": captions.samples(plane, m.dataset["fields"], steady),
-        "spectra": captions.spectra(found, times, first, plane),
+        "samples": captions.samples(plane, m.dataset["fields"], steady, mesh),
+        "spectra": captions.spectra(found, times, first, plane) if found else ("", ""),
         "drift": captions.drift(m.dataset["fields"]),
         "curve": captions.curve(m.curve, m.model["validation"], m.model["steps"]),
         "splits": captions.splits(m.validated),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ups_core.analyze.fieldmap import axes, colourbar, extremes, fieldmap, largest, within
+from ups_core.analyze.fieldmap import Box, axes, colourbar, edges, extremes, fieldmap, largest, within
 from ups_core.analyze.figures import WIDTH
 from ups_core.analyze.numbers import coordinate, number
-from ups_core.analyze.svg import Panel, Scale, figure, text
+from ups_core.analyze.raster import raster, raster_nodes
+from ups_core.analyze.svg import Panel, Scale, figure, px, text
 
 #: Cells of all maps of a report together; keeps the file below some 2 MB.
 CELLS = 150_000
@@ -27,7 +29,8 @@ class Sample:
 
     ``truth`` and ``prediction`` (F, X[, Y]) are of one field; ``x``, ``y``, ``t`` their nodes and times,
     ``y`` None in one dimension, ``t`` None where steady (F = 1). ``given`` (X[, Y]) is the input of a
-    steady problem; ``cells`` how many cells its maps may have together.
+    steady problem; ``cells`` how many cells its maps may have together. On a mesh they are (F, M) and (M,)
+    at the points ``x``, ``y`` (M,).
     """
 
     name: str
@@ -40,6 +43,7 @@ class Sample:
     given: np.ndarray | None
     given_label: str
     cells: int
+    mesh: bool = False
 
     @property
     def error(self) -> np.ndarray:
@@ -48,11 +52,25 @@ class Sample:
     def panels(self, bound: float) -> list[tuple[np.ndarray, tuple[float, float], str]]:
         """What is drawn beside each other, with limits and title: two of one scale, and one around zero."""
         limits = extremes(self.truth)
+        truth, prediction, error = (self.pictured(v) for v in (self.truth, self.prediction, self.error))
         return [
-            (self.truth, limits, f"{self.label}, truth"),
-            (self.prediction, limits, "surrogate"),
-            (self.error, (-bound, bound), "error"),
+            (truth, limits, f"{self.label}, truth"),
+            (prediction, limits, "surrogate"),
+            (error, (-bound, bound), "error"),
         ]
+
+    @cached_property
+    def nodes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The nodes (X,) and (Y,) of its maps: its own, or those of a picture of the points."""
+        assert self.y is not None
+        return raster_nodes(self.x, self.y) if self.mesh else (self.x, self.y)
+
+    def pictured(self, values: np.ndarray) -> np.ndarray:
+        """(F, X[, Y]), or (F, M) at points, as they are drawn: (F, X[, Y])."""
+        if not self.mesh:
+            return values
+        assert self.y is not None
+        return raster(self.x, self.y, values, self.nodes)
 
     @property
     def where(self) -> str:
@@ -62,7 +80,7 @@ class Sample:
             return ""
         at = np.unravel_index(int(error.argmax()), error.shape)
         nodes = [("t", self.t, at[0]), ("x", self.x, at[1])]
-        nodes += [("y", self.y, at[2])] if self.y is not None else []
+        nodes += [("y", self.y, at[-1])] if self.y is not None else []
         return ", ".join(f"{axis} = {coordinate(float(v[i]))}" for axis, v, i in nodes if v is not None)
 
 
@@ -81,10 +99,12 @@ def sample(
 ) -> Sample:
     """Sample ``nth`` of ``fields/*.npy``, of which ``drawn`` share a report; of several fields the first."""
     given = arrays["input"][nth, 0] if "input" in arrays else None
+    mesh = arrays["x"].ndim == 2  # points, of each sample
+    x, y = (arrays[axis][nth] for axis in "xy") if mesh else (arrays["x"], arrays.get("y"))
     return Sample(
         name=f"sample-{nth}", label=named(fields[0]),
         truth=arrays["truth"][nth, :, 0], prediction=arrays["prediction"][nth, :, 0],
-        x=arrays["x"], y=arrays.get("y"), t=arrays.get("t"),
+        x=x, y=y, t=arrays.get("t"), mesh=mesh,
         given=given, given_label=named(inputs[0]) if given is not None else "", cells=CELLS // drawn,
     )  # fmt: skip
 
@@ -94,6 +114,19 @@ def draw(one: Sample) -> str:
     if one.y is None:
         return _space_time(one) if one.t is not None else _curves(one)
     return _frames(one) if one.t is not None else _steady(one)
+
+
+def points(one: Sample, box: Box) -> str:
+    """Dots over a map where the points lie."""
+    assert one.y is not None
+    left, top, width, height = box
+    across, up = (Scale(*edges(nodes)) for nodes in one.nodes)
+    places = zip(one.x.tolist(), one.y.tolist(), strict=True)
+    dots = (
+        f"M{px(left + across.share(x) * width)} {px(top + (1 - up.share(y)) * height)}h0" for x, y in places
+    )
+    style = 'fill="none" stroke="#fff" stroke-width="1.6" stroke-linecap="round" stroke-opacity=".75"'
+    return f'<path {style} d="{"".join(dots)}"/>'
 
 
 def _said(one: Sample) -> str:
@@ -155,18 +188,19 @@ def _steady(one: Sample) -> str:
     assert one.given is not None
     assert one.y is not None
     bound, limits, given = largest(one.error), extremes(one.truth), extremes(one.given)
-    left, gap = 40.0, 18.0
+    left, gap, (x, y) = 40.0, 18.0, one.nodes
     size = (WIDTH - EDGE - left - 3 * gap) / 4
-    tall = size * len(one.y) / len(one.x)
+    tall = size * len(y) / len(x)
     panels = [
-        (one.given, given, one.given_label),
+        (one.pictured(one.given[None])[0], given, one.given_label),
         *((values[0], bounds, title) for values, bounds, title in one.panels(bound)),
     ]
     parts, at = [], [left + i * (size + gap) for i in range(4)]
     for i, (values, bounds, title) in enumerate(panels):
         box = (at[i], TOP, size, tall)
         parts.append(fieldmap(values.T, box, bounds, signed=title == "error", cells=one.cells // 4))
-        parts.append(axes(box, one.x, one.y, ("x", "y"), numbers=i == 0))
+        parts += [points(one, box)] if one.mesh and i == 0 else []
+        parts.append(axes(box, x, y, ("x", "y"), numbers=i == 0))
         parts.append(text(at[i], TOP - 7, title, "panel"))
     bars = TOP + tall + 34
     parts.append(colourbar((at[0], bars, size, 6), given))
@@ -181,9 +215,9 @@ def _frames(one: Sample) -> str:
     assert one.y is not None
     shown = np.unique(np.linspace(0, len(one.t) - 1, min(ROW, len(one.t))).round().astype(int))
     bound, limits = largest(one.error), extremes(one.truth)
-    left, right, gap = 58.0, 60.0, 8.0
+    left, right, gap, (x, y) = 58.0, 60.0, 8.0, one.nodes
     size = (WIDTH - left - right - gap * (len(shown) - 1)) / len(shown)
-    tall = size * len(one.y) / len(one.x)
+    tall = size * len(y) / len(x)
     tops = [TOP + r * (tall + gap) for r in range(3)]
     parts = []
     for top, (values, bounds, title) in zip(tops, one.panels(bound), strict=True):
@@ -194,9 +228,10 @@ def _frames(one: Sample) -> str:
             cells = one.cells // (3 * len(shown))
             parts.append(fieldmap(values[frame].T, box, bounds, signed=words == "error", cells=cells))
             if top == TOP:
+                parts += [points(one, box)] if one.mesh and i == 0 else []
                 parts.append(text(box[0], TOP - 7, f"t = {coordinate(float(one.t[frame]))}", "panel"))
             if top == tops[-1]:
-                parts.append(axes(box, one.x, one.y, ("x", "y"), numbers=i == 0))
+                parts.append(axes(box, x, y, ("x", "y"), numbers=i == 0))
     bars = WIDTH - right + 6
     parts.append(text(WIDTH - 2, TOP + tall + gap / 2, one.label, "label", "middle", turn=True))
     parts.append(colourbar((bars, TOP, 7, 2 * tall + gap), limits))

@@ -122,7 +122,8 @@ def drift_rows(metrics: Mapping[str, float]) -> list[list[str]]:
 
 def split_table(validated: Mapping[str, Any], dataset: Mapping[str, Any]) -> Table:
     """Samples, initial states, dropped states and grid of every split."""
-    axes = " × ".join(("C" if dataset["steady"] else "TC") + dataset["space"])
+    space = "M" if dataset["kind"] == "mesh" else dataset["space"]
+    axes = " × ".join(("C" if dataset["steady"] else "TC") + space)
     rows = [
         [
             name,

@@ -24,7 +24,11 @@ class Verdict:
 
 
 def verdict(
-    metrics: Mapping[str, float], evaluation: Mapping[str, Any], errors: Sequence[float | None] = ()
+    metrics: Mapping[str, float],
+    evaluation: Mapping[str, Any],
+    errors: Sequence[float | None] = (),
+    *,
+    mesh: bool = False,
 ) -> Verdict:
     """Judge the main split: the surrogate's headline metric beside those of its peers.
 
@@ -66,7 +70,7 @@ def verdict(
         for name, words in (
             (trivial, baseline),
             (fno, "a tuned FNO trained as long"),
-            (solver, "the classical solver on the same grid"),
+            (solver, f"the classical solver {'at the same points' if mesh else 'on the same grid'}"),
         )
         if name in metrics
     ]

@@ -176,9 +176,11 @@ class PDETConfig(Tokens, GridArchitecture):
         return PDET(self, problem, channels_in, channels_out)
 
 
-class PointsConfig(Tokens):
-    """Values at scattered points, brought to a grid of tokens and from there to any other points."""
+class PointsConfig(Tokens, BaseArchitecture):
+    """A transformer on tokens, for values at scattered points: these give to the tokens near them, and take
+    what has been computed from them. For families of kind mesh."""
 
+    name: Literal["points"] = "points"
     width: Annotated[int, Field(ge=1, le=1024)] = 32
     """Channels of what points give to the grid and take from it."""
     nodes: Annotated[int, Field(ge=2, le=1024)] = 16
@@ -189,6 +191,11 @@ class PointsConfig(Tokens):
         if self.nodes % 2 ** (self.levels - 1):
             raise ValueError("nodes must be a multiple of 2^(levels-1)")
         return self
+
+    def build(self, problem: Problem) -> nn.Module:
+        from ups_core.models.points import OnPoints, Points
+
+        return OnPoints(Points(self, problem, len(problem.inputs), len(problem.fields)), problem)
 
 
 class HomogenisedConfig(BaseArchitecture):
@@ -209,7 +216,7 @@ class HomogenisedConfig(BaseArchitecture):
 
 
 Architecture = Annotated[
-    ConvConfig | GConvConfig | UNetConfig | FNOConfig | PDETConfig | HomogenisedConfig,
+    ConvConfig | GConvConfig | UNetConfig | FNOConfig | PDETConfig | PointsConfig | HomogenisedConfig,
     Field(discriminator="name"),
 ]
 
@@ -220,12 +227,17 @@ ARCHITECTURES: dict[str, type[BaseArchitecture]] = {
     "unet": UNetConfig,
     "fno": FNOConfig,
     "pdet": PDETConfig,
+    "points": PointsConfig,
     "homogenised": HomogenisedConfig,
 }
 
 
-def default_architecture(*, steady: bool, dimensions: int) -> GConvConfig | UNetConfig:
+def default_architecture(
+    *, steady: bool, dimensions: int, mesh: bool = False
+) -> GConvConfig | UNetConfig | PointsConfig:
     """What ``architecture: default`` means: the best on validation data for this kind of problem."""
+    if mesh:
+        return PointsConfig()
     if steady:
         return UNetConfig()
     return GConvConfig() if dimensions == 1 else UNetConfig(width=16, levels=4)

@@ -16,6 +16,7 @@ from ups_core.api.architectures import (
     GConvConfig,
     GridArchitecture,
     PDETConfig,
+    PointsConfig,
     UNetConfig,
     default_architecture,
 )
@@ -78,7 +79,7 @@ class OperatorConfig(Training):
     """`default` (the best measured for this kind of problem), a name, or a name with its fields."""
     loss: Literal["default", "l2", "h1"] = "default"
     """Relative L2 norm of the error, or relative H1 norm (error and its gradient). `default`: `l2` for
-    transient problems, `h1` for steady ones."""
+    transient problems and on scattered points, `h1` for steady problems on grids."""
     noise: Annotated[float, Field(ge=0)] = 0.01
     """Largest relative standard deviation of the mean-free noise on input states (transient only)."""
     unroll: Annotated[int, Field(ge=1, le=64)] = 1
@@ -92,13 +93,22 @@ class OperatorConfig(Training):
 
     _name_alone = field_validator("architecture", mode="before")(named)
 
-    def resolved(self, *, steady: bool, dimensions: int) -> OperatorConfig:
-        """The same config with every ``default`` replaced by what it stands for."""
+    def resolved(self, *, steady: bool, dimensions: int, mesh: bool = False) -> OperatorConfig:
+        """The same config with every ``default`` replaced by what it stands for.
+
+        ValueError where the architecture or the loss needs a grid and there is none, or the other way round.
+        """
         update: dict[str, Any] = {}
         if self.architecture == "default":
-            update["architecture"] = default_architecture(steady=steady, dimensions=dimensions)
+            update["architecture"] = default_architecture(steady=steady, dimensions=dimensions, mesh=mesh)
+        elif isinstance(self.architecture, PointsConfig) != mesh:
+            fits = "points" if mesh else ", ".join(name for name in ARCHITECTURES if name != "points")
+            data = "scattered points" if mesh else "a grid"
+            raise ValueError(f"architecture {self.architecture.name} is not for {data}; there is {fits}")
+        if self.loss == "h1" and mesh:
+            raise ValueError("loss h1 needs a grid: on scattered points there is l2")
         if self.loss == "default":
-            update["loss"] = "h1" if steady else "l2"
+            update["loss"] = "h1" if steady and not mesh else "l2"
         return self.model_copy(update=update)
 
 
@@ -220,6 +230,9 @@ STAGES: dict[str, type[Training]] = {
     "search": SearchConfig,
     "steady-prior": SteadyPriorConfig,
 }
+
+#: The stages that also train on scattered points.
+ON_MESHES = {"operator"}
 
 #: What a stage builds on, where that is another stage.
 BUILDS_ON = {

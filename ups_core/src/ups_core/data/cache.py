@@ -1,8 +1,9 @@
 """The cache: each split decoded once into plain ``.npy`` files that training maps into memory.
 
 ``u.npy`` is float32 (N, T, C, X[, Y]), of a steady problem (N, C, X[, Y]) beside its input ``a.npy``;
-``parameters.npy`` float64 (N, P); ``t.npy``, ``x.npy``, ``y.npy`` float64. ``normaliser.json`` holds mean
-and standard deviation of every field over the train split alone.
+``parameters.npy`` float64 (N, P); ``t.npy``, ``x.npy``, ``y.npy`` float64, of a mesh ``x.npy`` and ``y.npy``
+(M,) or, where samples have points of their own, (N, M). ``normaliser.json`` holds mean and standard deviation
+of every field over the train split alone.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ups_core.data.canonical import (
     write_json,
 )
 from ups_core.data.families.base import Family
+from ups_core.data.points import check_same_count, joined, read_places
 from ups_core.data.validate import parameter_values, spacing
 from ups_core.errors import DataInvalid
 
@@ -37,7 +39,7 @@ def write_split(
     """Write the samples ``chosen`` (``[{"file", "indices"}]``) of converted data as the folder ``out``.
 
     Returns the number of samples, the shape of one, and its time step. Raises DataInvalid where two
-    files of the split have different grids.
+    files of the split have different grids, or different numbers of points.
     """
     entries = {entry["name"]: entry for entry in index["files"]}
     out.mkdir(parents=True)
@@ -51,6 +53,7 @@ def write_split(
     }
     parameters = np.empty((count, len(family.parameters)), np.float64)  # (N, P)
     grid: dict[str, np.ndarray] = {}
+    places: list[dict[str, np.ndarray]] = []
     start = 0
     for part in chosen:
         entry, indices = entries[part["file"]], np.asarray(part["indices"])
@@ -59,6 +62,9 @@ def write_split(
             own = {axis.lower(): np.asarray(arrays[axis.lower()][:]) for axis in coordinate_axes(family)}
             _check_same_grid(grid, own, first["source"], entry["source"])
             grid = grid or own
+            if family.kind == "mesh":
+                check_same_count(first, entry)
+                places.append(read_places(arrays, family, part["indices"]))
             values = parameter_values(arrays, entry, family)
             for column, name in enumerate(family.parameters):
                 parameters[rows, column] = values[name][indices]
@@ -68,7 +74,7 @@ def write_split(
     for target in targets.values():
         target.flush()
     np.save(out / "parameters.npy", parameters)
-    for key, nodes in grid.items():
+    for key, nodes in {**grid, **joined(places)}.items():
         np.save(out / f"{key}.npy", nodes)
     write_json(
         out / "samples.json",

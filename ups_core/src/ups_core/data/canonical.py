@@ -5,6 +5,8 @@ Each file holds, as named arrays at its root,
 - transient: ``u`` (N, T, C, X[, Y]) and the coordinate ``t`` (T,);
 - steady: the input ``a`` and the solution ``u``, both (N, C, X[, Y]);
 - ``x`` (X,) and in two dimensions ``y`` (Y,), float64 like ``t``;
+- on a mesh of M points the axis M in place of X and Y, with ``x`` and ``y`` (M,), or (N, M) where each
+  sample has points of its own;
 - every other array of the raw file under its own name.
 
 ``index.json`` beside the files lists them with shapes, dtypes, axes and physical parameters, and
@@ -37,7 +39,7 @@ MEAN_SUFFIX = "_mean"
 
 def state_axes(family: Family) -> str:
     """Axes of the canonical ``u``, e.g. ``NTCX``."""
-    return ("NC" if family.steady else "NTC") + family.space
+    return ("NC" if family.steady else "NTC") + family.axes
 
 
 def main_arrays(family: Family) -> dict[str, str]:
@@ -47,8 +49,14 @@ def main_arrays(family: Family) -> dict[str, str]:
 
 
 def coordinate_axes(family: Family) -> str:
-    """Axis letters that have a coordinate array, named by the small letter."""
-    return family.space if family.steady else "T" + family.space
+    """Axis letters of arrays that have an array of nodes, named by the small letter."""
+    space = "" if family.kind == "mesh" else family.space
+    return space if family.steady else "T" + space
+
+
+def point_axes(family: Family) -> str:
+    """Axis letters along which the points of a mesh lie, each in an array named by the small letter."""
+    return family.space if family.kind == "mesh" else ""
 
 
 class CanonicalWriter:

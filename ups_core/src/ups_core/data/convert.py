@@ -26,6 +26,7 @@ from ups_core.data.canonical import (
 from ups_core.data.families.base import Family, RawLayout
 from ups_core.data.layout import choose_layout
 from ups_core.data.parameters import find_parameter
+from ups_core.data.points import places_of
 from ups_core.data.raw import RawReader, open_raw
 from ups_core.data.stream import Selection, stream, tiling
 from ups_core.errors import DataInvalid, InvalidSpec
@@ -93,6 +94,7 @@ def convert_file(
         samples = options.sample_range(available, source)
         selections = _selections(reader, layout, family, options, samples)
         coordinates = _coordinates(reader, layout, family, options)
+        places = places_of(reader, layout, family, options.stride, samples)
         parameters = {name: find_parameter(name, reader, layout, available) for name in family.parameters}
         name = output_name(source, options.format)
         (out / name).parent.mkdir(parents=True, exist_ok=True)
@@ -101,6 +103,8 @@ def convert_file(
             arrays = {
                 key: _write_small(writer, key, nodes, key.upper()) for key, nodes in coordinates.items()
             }
+            for key, along in places.items():
+                arrays[key] = _write_small(writer, key, along, "NM" if along.ndim == 2 else "M")
             states = _write_states(writer, selections, family, options, arrays, progress)
             used = {layout.state, layout.input, *layout.coordinates.values()}
             for key in sorted(set(reader.arrays) - used):
@@ -215,7 +219,7 @@ def _write_states(
         array = writer.create(
             key, selection.shape, selection.dtype, chunk=cut.chunk if chunked else None, shard=cut.tile
         )
-        strided = any(selection.stride(axis) > 1 for axis in family.space)
+        strided = any(selection.stride(axis) > 1 for axis in family.axes)
         observed = stream(
             selection,
             cut,

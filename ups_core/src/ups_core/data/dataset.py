@@ -22,6 +22,7 @@ import numpy as np
 from ups_core.data.canonical import coordinate_axes, main_arrays, open_arrays
 from ups_core.data.families import Family
 from ups_core.data.families import family as family_of
+from ups_core.data.points import joined, read_places
 from ups_core.data.validate import parameter_values
 from ups_core.errors import InvalidSpec, NotFound
 from ups_core.paths import cache_folder
@@ -129,11 +130,19 @@ class Split:
 
     @cached_property
     def coordinates(self) -> dict[str, np.ndarray]:
-        """``x``, in two dimensions ``y``, and ``t`` where there is time: float64 nodes."""
+        """``x``, in two dimensions ``y``, and ``t`` where there is time: float64 nodes.
+
+        On a mesh ``x`` and ``y`` are (M,) where all samples share the points, else (N, M).
+        """
+        family, places = self.dataset.family, []
+        for file, indices in self.parts if family.kind == "mesh" else ():
+            entry = self.dataset._entries[file]
+            with open_arrays(self.dataset.folder_with(file), entry) as arrays:
+                places.append(read_places(arrays, family, list(indices)))
         entry = self.dataset._entries[self.parts[0][0]]
         with open_arrays(self.dataset.folder_with(entry["name"]), entry) as arrays:
-            names = [axis.lower() for axis in coordinate_axes(self.dataset.family)]
-            return {name: arrays[name][:] for name in names}
+            nodes = {axis.lower(): arrays[axis.lower()][:] for axis in coordinate_axes(family)}
+        return {**joined(places), **nodes}
 
     @cached_property
     def parameters(self) -> dict[str, np.ndarray]:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ups_core.data.families.base import Family, RawLayout
+from ups_core.data.families.base import Family, RawLayout, check_kind
 from ups_core.data.raw import RawReader
 from ups_core.errors import DataInvalid
 
 
 def choose_layout(family: Family, reader: RawReader) -> RawLayout:
     """The first of the family's layouts whose arrays are all there, with the right number of axes."""
+    check_kind(family)
     suffix = Path(reader.source).suffix.lower()
     candidates = [layout for layout in family.layouts if suffix in layout.suffixes]
     if not candidates:
@@ -43,13 +44,14 @@ def _layout_problem(layout: RawLayout, reader: RawReader) -> tuple[str, str, str
     wanted = [(layout.state, layout.state_axes)]
     if layout.input is not None and layout.input_axes is not None:
         wanted.append((layout.input, layout.input_axes))
-    wanted += [(name, axis) for axis, name in layout.coordinates.items()]
+    # Where the points of a mesh lie has several forms, which are told apart when it is read.
+    wanted += [(name, axis if axis in layout.state_axes else "") for axis, name in layout.coordinates.items()]
     for name, axes in wanted:
         if name not in reader.arrays:
             there = ", ".join(f"{key} {value.shape}" for key, value in reader.arrays.items()) or "no arrays"
             return name, f"no such array; the file holds {there}", f"an array with axes ({', '.join(axes)})"
         array = reader.arrays[name]
-        if len(array.shape) != len(axes):
+        if axes and len(array.shape) != len(axes):
             expected = f"{len(axes)} axes ({', '.join(axes)})"
             return name, f"shape {array.shape}, {len(array.shape)} axes", expected
         if np.dtype(array.dtype).kind not in "fiub":

@@ -19,6 +19,7 @@ from ups_core.data.canonical import (
     coordinate_axes,
     main_arrays,
     open_arrays,
+    point_axes,
     sample_blocks,
 )
 from ups_core.data.extremes import InitialStates
@@ -30,6 +31,9 @@ SHOWN = 20
 
 #: Coordinates as PDEBench stores them, in float32, are equidistant only to this relative precision.
 EQUIDISTANT = 1e-3
+
+#: Points may lie outside of their box by this share of it, for the same reason.
+BOX = 1e-6
 
 
 @dataclass
@@ -76,6 +80,8 @@ def check_file(
         sizes = _check_shapes(arrays, entry, family, findings)
         for axis in coordinate_axes(family):
             report["arrays"][axis.lower()] = _check_coordinate(arrays, entry, axis, sizes, findings)
+        for axis in point_axes(family):
+            _check_points(arrays, entry, axis, family, findings)
         parameters = parameter_values(arrays, entry, family)
         for parameter, values in parameters.items():
             if bad := np.flatnonzero(~np.isfinite(values)).tolist():
@@ -163,6 +169,25 @@ def _check_coordinate(
     elif bad := (np.flatnonzero(np.diff(nodes) <= 0) + 1).tolist():
         findings.add(where, f"does not increase at nodes {_some(bad)}")
     return {"size": len(nodes), "spacing": spacing(nodes) if np.isfinite(nodes).all() else None}
+
+
+def _check_points(
+    arrays: Mapping[str, Any], entry: Mapping[str, Any], axis: str, family: Family, findings: Findings
+) -> None:
+    """Where points lie along an axis: one number for each value, within the family's box."""
+    key = axis.lower()
+    where, (low, high) = f"{entry['name']}:{key}", family.box[axis]
+    if key not in arrays or "u" not in arrays:
+        findings.add(where, "no such coordinate")
+        return
+    along, points = np.asarray(arrays[key][:]), arrays["u"].shape[-1]
+    if along.shape not in ((points,), (entry["samples"], points)):
+        findings.add(where, f"is {along.shape}, the state has {points} points")
+    outside = ~((along >= low - BOX * (high - low)) & (along <= high + BOX * (high - low)))  # NaN, too
+    if outside.any():
+        samples = np.flatnonzero(outside.any(axis=1)).tolist() if along.ndim == 2 else []
+        told = f", in samples {_some(samples)}" if samples else ""
+        findings.add(where, f"{int(outside.sum())} points that are not in {low:g} to {high:g}{told}")
 
 
 def _check_values(

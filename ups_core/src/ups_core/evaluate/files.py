@@ -59,12 +59,15 @@ def write_fields(
 ) -> list[dict[str, Any]]:
     """Truth and prediction of the samples that figures draw; returns which they are, and why.
 
-    ``fields/*.npy``: ``truth`` and ``prediction`` (S, F, C, X[, Y]) float32, ``x`` and ``y``; transient:
-    ``t`` (F,), the first frame being the last given one; steady (F = 1): ``input`` (S, C, X[, Y]). They are
-    files of their own, since an archive of them has bytes that differ between versions of Python.
+    ``fields/*.npy``: ``truth`` and ``prediction`` (S, F, C, X[, Y]) float32, ``x`` and ``y`` (on a mesh of
+    each sample, (S, M)); transient: ``t`` (F,), the first frame being the last given one; steady (F = 1):
+    ``input`` (S, C, X[, Y]). They are files of their own, since an archive of them has bytes that differ
+    between versions of Python.
     """
     chosen = ranked(judgement.error, SAMPLES)
     arrays = {axis.lower(): split.coordinates[axis] for axis in "XY" if axis in split.coordinates}
+    if split.mesh:
+        arrays = {name: x[[i for i, _ in chosen]] for name, x in arrays.items()}
     truths, predictions = [], []
     if frames is not None:
         kept = kept_frames(frames.steps + 1, len(chosen) * int(np.prod(split.u.shape[2:])))

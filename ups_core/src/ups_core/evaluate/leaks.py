@@ -10,6 +10,9 @@ a wall are left out: the opposite wall may have none, and of a mirrored copy nob
 A change of the observer's speed is no such disguise, although the equation may not see it: single waves
 would then have an amplitude and nothing else, and independent ones would be taken for copies.
 
+On a mesh, states are compared as they are stored, point by point: what a shift or a mirror makes of a state
+lies at other points, where nobody knows it.
+
 Comparing all pairs under all shifts would cost an FFT a pair. The moduli of a state's Fourier coefficients do
 not change under shifts, so the distance of two states' moduli is a lower bound of their distance, and so is
 that of any part of them: a matrix product finds the few pairs that can be near, and only these are aligned.
@@ -18,7 +21,7 @@ that of any part of them: a matrix product finds the few pairs that can be near,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -80,6 +83,8 @@ def find(split: Split, known: Split, problem: Problem, scale: Mapping[str, np.nd
     steps = strides(split, known)
     if steps is None:
         return []
+    if problem.mesh:
+        problem = replace(problem, shifts=(), symmetries=())
     if any(transform.sign != 1 for transform in problem.symmetries):
         scale = {
             **scale,
@@ -114,6 +119,8 @@ def find(split: Split, known: Split, problem: Problem, scale: Mapping[str, np.nd
 
 def strides(one: Split, other: Split) -> tuple[int, int] | None:
     """Of which nodes both grids are made: every k-th of ``one``, every l-th of ``other``; None if of none."""
+    if one.mesh:
+        return (1, 1) if one.u.shape[-1] == other.u.shape[-1] else None
     for axis in "XY":
         if axis not in one.coordinates:
             continue

@@ -3,7 +3,8 @@
 - **persistence** (transient): the last given frame, repeated. One step ahead, the true frame before.
 - **mean** (steady): the mean solution of the training split. A test set on another grid gets that
   mean field interpolated linearly onto its nodes; nodes outside the training grid take the value of
-  the nearest one inside (on periodic axes the field wraps around).
+  the nearest one inside (on periodic axes the field wraps around). On a mesh whose points differ between
+  samples, the mean over all of them.
 - **solver**: the family's own solver, in float64, started from the same initial frame (or input) at
   the data's own, coarse resolution. Its error is what discretisation alone costs there.
 - **fno**: a tuned Fourier neural operator, trained on the same arrays for the same CPU seconds. To an
@@ -24,9 +25,22 @@ from ups_core.evaluate.split import Split, Window
 class Surrogate(Protocol):
     """What evaluation needs of a trained model; arrays are NumPy, in physical units."""
 
-    def rollout(self, u0: np.ndarray, steps: int, parameters: np.ndarray | None = None) -> np.ndarray: ...
+    def rollout(
+        self,
+        u0: np.ndarray,
+        steps: int,
+        parameters: np.ndarray | None = None,
+        *,
+        coordinates: Mapping[str, np.ndarray] | None = None,
+    ) -> np.ndarray: ...
 
-    def solve(self, a: np.ndarray, parameters: np.ndarray | None = None) -> np.ndarray: ...
+    def solve(
+        self,
+        a: np.ndarray,
+        parameters: np.ndarray | None = None,
+        *,
+        coordinates: Mapping[str, np.ndarray] | None = None,
+    ) -> np.ndarray: ...
 
 
 def persistence(split: Split, batch: slice, frames: Window) -> np.ndarray:
@@ -37,7 +51,7 @@ def persistence(split: Split, batch: slice, frames: Window) -> np.ndarray:
 def surrogate_rollout(model: Surrogate, split: Split, batch: slice, frames: Window) -> np.ndarray:
     """The closed-loop rollout from the last given frame: (n, steps, C, X[, Y])."""
     start = np.array(split.u[batch, frames.start])  # (n, C, X[, Y])
-    return model.rollout(start, frames.steps, parameters=_columns(split, batch))
+    return model.rollout(start, frames.steps, parameters=_columns(split, batch), **_places(split, batch))
 
 
 def surrogate_one_step(model: Surrogate, split: Split, batch: slice, frames: Window) -> np.ndarray:
@@ -47,7 +61,8 @@ def surrogate_one_step(model: Surrogate, split: Split, batch: slice, frames: Win
     columns = _columns(split, batch)
     if columns is not None:
         columns = np.repeat(columns, steps, axis=0)
-    after = model.rollout(before.reshape(n * steps, *before.shape[2:]), 1, parameters=columns)
+    places = _places(split, batch, repeat=steps)
+    after = model.rollout(before.reshape(n * steps, *before.shape[2:]), 1, parameters=columns, **places)
     return after.reshape(before.shape)
 
 
@@ -56,7 +71,7 @@ def solver_rollout(solver: Solver, split: Split, batch: slice, frames: Window) -
     times = split.coordinates["T"][frames.covered]
     solution = solver(
         split.u[batch, frames.start].astype(np.float64),
-        coordinates={**split.coordinates, "T": times},
+        coordinates={**split.nodes(batch), "T": times},
         parameters=_float64(split.named_parameters(batch)),
     )
     return solution[:, 1:]
@@ -67,14 +82,14 @@ def solver_steady(solver: Solver, split: Split, batch: slice) -> np.ndarray:
     assert split.a is not None
     given = split.a[batch].astype(np.float64)
     return solver(
-        given, coordinates=split.coordinates, parameters=_float64(split.named_parameters(batch)), input=given
+        given, coordinates=split.nodes(batch), parameters=_float64(split.named_parameters(batch)), input=given
     )
 
 
 def surrogate_steady(model: Surrogate, split: Split, batch: slice) -> np.ndarray:
     """The surrogate's solution of a steady problem: (n, C, X[, Y])."""
     assert split.a is not None
-    return model.solve(np.array(split.a[batch]), parameters=_columns(split, batch))
+    return model.solve(np.array(split.a[batch]), parameters=_columns(split, batch), **_places(split, batch))
 
 
 def mean_solution(train: Split) -> np.ndarray:
@@ -83,6 +98,23 @@ def mean_solution(train: Split) -> np.ndarray:
     for batch in train.batches():
         total += train.u[batch].sum(axis=0, dtype=np.float64)
     return total / len(train)
+
+
+def mean_at_points(train: Split, split: Split) -> np.ndarray:
+    """The mean of the training solutions at the points of a split, (C, M); over all points if they differ."""
+    mean = mean_solution(train)  # (C, M')
+    if same_points(train, split):
+        return mean
+    return np.repeat(mean.mean(axis=-1, keepdims=True), split.u.shape[-1], axis=-1)
+
+
+def same_points(train: Split, split: Split) -> bool:
+    """Whether all samples of both have the same points."""
+    pairs = [(train.coordinates[axis], split.coordinates[axis]) for axis in "XY"]
+    return all(
+        own.shape[1] == other.shape[1] and (own == own[0]).all() and (other == own[0]).all()
+        for own, other in pairs
+    )
 
 
 def resample(
@@ -105,6 +137,14 @@ def resample(
 
 def _columns(split: Split, batch: slice) -> np.ndarray | None:
     return split.parameters[batch] if split.parameter_names else None
+
+
+def _places(split: Split, batch: slice, repeat: int = 1) -> dict[str, dict[str, np.ndarray]]:
+    """What a surrogate on scattered points is given besides: ``coordinates``; nothing on a grid."""
+    if not split.mesh:
+        return {}
+    along = {axis: nodes for axis, nodes in split.nodes(batch).items() if axis != "T"}
+    return {"coordinates": {axis.lower(): np.repeat(x, repeat, axis=0) for axis, x in along.items()}}
 
 
 def _float64(parameters: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -30,7 +30,7 @@ THRESHOLD = 0.2
 class Score:
     """One predictor on one split: error (N, T, C), largest error (N,), drift of conserved means (N, F).
 
-    ``bands`` (3,): the error's energy in each band of wavenumbers, relative to the truth's.
+    ``bands`` (3,): the error's energy in each band of wavenumbers, relative to the truth's; (0,) on a mesh.
     """
 
     error: np.ndarray
@@ -66,7 +66,7 @@ def judge_transient(
     fields = [field.name for field in family.fields]
     conserved = [fields.index(name) for name in family.conserved]
     shown = sorted({0, (frames.steps - 1) // 2, frames.steps - 1})  # frames whose spectra are kept
-    spectra, meter = Spectra(split.space), Meter()
+    spectra, meter = None if split.mesh else Spectra(split.space), Meter()
     # A first call imports, allocates and plans; that is no part of the cost of a frame.
     peers.surrogate_rollout(model, split, slice(0, 1), Window(frames.given, 1))
 
@@ -94,7 +94,7 @@ def judge_transient(
         meters["solver"] = Meter()
         run = _metered(lambda b: peers.solver_rollout(solver, split, b, frames), frames, meters["solver"])
         scores["solver.rollout"] = score(run, split, frames, conserved, tick=tick)
-        if all(family.boundary[axis] == "periodic" for axis in family.space):
+        if not split.mesh and all(family.boundary[axis] == "periodic" for axis in family.space):
             first = slice(0, resolutions.SAMPLES)
             own, its = (
                 float(metrics.mean_defined(scores[who].error[first])) for who in ("rollout", "solver.rollout")
@@ -127,7 +127,7 @@ def judge_transient(
         metrics=finite_metrics(flat),
         columns=_columns(scores, threshold),
         error=np.where(np.isnan(rollout.per_sample), np.inf, rollout.per_sample),
-        spectra=spectra.to_dict([frames.given + i for i in shown], split, fields),
+        spectra=spectra.to_dict([frames.given + i for i in shown], split, fields) if spectra else {},
         predict=predict,
         over_time={
             "frame": list(range(frames.given, frames.given + frames.steps)),
@@ -199,7 +199,7 @@ def _flat(scores: dict[str, Score], fields: list[str], truth_drift: np.ndarray |
     for name in MOVING:
         if name in scores:
             flat[f"{name}.diverged"] = int(metrics.diverged(scores[name].error).sum())
-            for band, energy in zip(metrics.BANDS, scores[name].bands, strict=True):
+            for band, energy in zip(metrics.BANDS, scores[name].bands, strict=False):
                 flat[f"{name}.spectrum.{band}"] = float(energy)
     if len(fields) > 1:
         for i, field in enumerate(fields):

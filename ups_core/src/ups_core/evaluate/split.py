@@ -29,7 +29,8 @@ class Split:
     parameters:
         (N, P), the columns named by ``parameter_names``.
     coordinates:
-        Axis letter to its nodes; ``T`` holds the times of the frames.
+        Axis letter to its nodes; ``T`` holds the times of the frames. On a mesh ``X`` and ``Y`` are those of
+        the points of each sample, (N, M), and u is (N, T, C, M).
     sources:
         File that each sample comes from, and its place in it.
     """
@@ -41,6 +42,7 @@ class Split:
     parameter_names: tuple[str, ...]
     coordinates: Mapping[str, np.ndarray]
     sources: tuple[tuple[str, int], ...]
+    mesh: bool = False
 
     def __len__(self) -> int:
         return len(self.u)
@@ -58,7 +60,7 @@ class Split:
     @property
     def space(self) -> int:
         """Number of spatial axes."""
-        return len(self.coordinates) - ("T" in self.coordinates)
+        return 1 if self.mesh else len(self.coordinates) - ("T" in self.coordinates)
 
     def batches(self) -> Iterator[slice]:
         """Slices of samples that keep a batch near :data:`BATCH_VALUES`."""
@@ -66,6 +68,11 @@ class Split:
         size = max(1, BATCH_VALUES // per_sample)
         for start in range(0, len(self), size):
             yield slice(start, min(start + size, len(self)))
+
+    def nodes(self, batch: slice) -> dict[str, np.ndarray]:
+        """The coordinates of some samples: on a mesh their own points, (n, M)."""
+        own = "XY" if self.mesh else ""
+        return {axis: nodes[batch] if axis in own else nodes for axis, nodes in self.coordinates.items()}
 
     def named_parameters(self, batch: slice) -> dict[str, np.ndarray]:
         """Name to (n,) values, as a family's solver takes them."""
@@ -88,11 +95,14 @@ def open_split(folder: Path, dataset: Mapping[str, Any], name: str) -> Split:
     u = np.load(root / "u.npy", mmap_mode="r")
     parameters = np.load(root / "parameters.npy") if names else np.zeros((len(u), 0), dtype=np.float32)
     coordinates = {axis: np.load(root / f"{axis.lower()}.npy").astype(np.float64) for axis in axes}
+    if mesh := dataset["kind"] == "mesh":
+        points = (len(u), u.shape[-1])
+        coordinates |= {axis: np.broadcast_to(coordinates[axis], points) for axis in dataset["space"]}
     if len(u) == 0:
         raise DataInvalid(f"split {name} is empty", where="spec.splits", expected="at least one sample")
     a = np.load(root / "a.npy", mmap_mode="r") if steady else None
     sources = tuple((row["file"], row["index"]) for row in json.loads((root / "samples.json").read_text()))
-    return Split(name, u, a, parameters, names, coordinates, sources)
+    return Split(name, u, a, parameters, names, coordinates, sources, mesh)
 
 
 @dataclass(frozen=True)

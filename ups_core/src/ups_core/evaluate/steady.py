@@ -29,7 +29,7 @@ def judge_steady(
     ``persistence`` among the names asks for the mean predictor, its counterpart where nothing moves;
     ``fno`` is the trained peer, judged like the surrogate.
     """
-    spectra, meter = Spectra(split.space), Meter()
+    spectra, meter = None if split.mesh else Spectra(split.space), Meter()
     peers.surrogate_steady(model, split, slice(0, 1))  # see judge_transient
 
     def predict(batch: slice) -> np.ndarray:
@@ -44,11 +44,14 @@ def judge_steady(
     cost = {"surrogate": meter.to_dict()}
     notes: dict[str, str] = {}
     if "persistence" in names:
-        mean = peers.mean_solution(train)
-        if train.u.shape[2:] != split.u.shape[2:]:
+        mean = peers.mean_at_points(train, split) if split.mesh else peers.mean_solution(train)
+        if split.mesh and not peers.same_points(train, split):
+            notes["mean"] = "the mean over all points of training: samples have points of their own"
+        elif train.u.shape[2:] != split.u.shape[2:]:
             grids = " onto ".join("x".join(map(str, s.u.shape[2:])) for s in (train, split))
             notes["mean"] = f"the training mean, interpolated linearly from {grids}"
-        mean = peers.resample(mean, train.coordinates, split.coordinates, boundary)
+        if not split.mesh:
+            mean = peers.resample(mean, train.coordinates, split.coordinates, boundary)
         columns["mean.rel_l2"], columns["mean.max_error"], _ = score(
             lambda b: np.broadcast_to(mean, (b.stop - b.start, *mean.shape)), split, tick
         )
@@ -84,7 +87,7 @@ def judge_steady(
     flat = {name: float(metrics.mean_defined(v)) for name, v in columns.items() if name.endswith("rel_l2")}
     flat |= {name: float(v.max()) for name, v in columns.items() if name.endswith("max_error")}
     for who, found in energies.items():
-        flat |= {f"{who}spectrum.{band}": float(e) for band, e in zip(metrics.BANDS, found, strict=True)}
+        flat |= {f"{who}spectrum.{band}": float(e) for band, e in zip(metrics.BANDS, found, strict=False)}
     flat["diverged"] = int(metrics.diverged(error).sum())
     if left_out := metrics.undefined(error):
         flat["undefined"] = left_out
@@ -95,7 +98,7 @@ def judge_steady(
         metrics=finite_metrics(flat),
         columns=columns,
         error=np.where(np.isnan(error), np.inf, error),
-        spectra=spectra.to_dict([0], split, [field.name for field in family.fields]),
+        spectra=spectra.to_dict([0], split, [field.name for field in family.fields]) if spectra else {},
         predict=predict,
         cost=cost,
         notes=notes,

@@ -70,7 +70,7 @@ class Domain:
     ----------
     channels: of the state where transient, of the input where steady.
     parameters: all of the problem's, in its order.
-    origin: the first node along each axis.
+    origin: the first node along each axis of a grid; nothing on a mesh.
     at_rest: whether the range is that about the mean of each state: a surrogate that is the same for a
         moving observer does not see the mean.
     samples: of the splits that training read.
@@ -91,7 +91,7 @@ class Domain:
         statistics = json.loads((folder / "normaliser.json").read_text())
         array, kind = ("a", "inputs") if problem.steady else ("u", "fields")
         seen = np.load(folder / "train" / f"{array}.npy", mmap_mode="r")
-        low, high = _range(seen, problem.dimensions, at_rest)
+        low, high = _range(seen, len(problem.axes), at_rest)
         units = {field["name"]: field.get("unit", "1") for field in dataset[kind]}
         values = np.load(folder / "train" / "parameters.npy")  # (N, P)
         return cls(
@@ -109,7 +109,8 @@ class Domain:
                 for name, column in zip(problem.parameters, values.T, strict=True)
             ),
             origin=tuple(
-                float(np.load(folder / "train" / f"{axis.lower()}.npy")[0]) for axis in problem.space
+                float(np.load(folder / "train" / f"{axis.lower()}.npy")[0])
+                for axis in ("" if problem.mesh else problem.space)
             ),
             at_rest=at_rest,
             samples={name: dataset["splits"][name]["samples"] for name in ("train", "val")},

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from ups_core.errors import DataInvalid
+from ups_core.models import places
 from ups_core.models.domain import DEVIATIONS, MARGIN, Domain, Parameter, mean_of
 from ups_core.models.problem import Problem, nested
 
@@ -45,10 +46,11 @@ def check_coordinates(
 ) -> None:
     """DataInvalid where nodes lie elsewhere than in training: ``x``, ``y`` (X,) or (Y,), and times ``t``.
 
+    Where the points of a mesh lie is another question: :mod:`ups_core.models.places` asks it.
     ``points`` is the grid of the values; one finer by a whole factor has every node of training among
     its own. Where the equation does not know places (cyclic shifts), only distances are compared.
     """
-    for axis, letter in enumerate(problem.space):
+    for axis, letter in enumerate("" if problem.mesh else problem.space):
         nodes = coordinates.get(letter.lower())
         if nodes is None:
             continue
@@ -57,12 +59,12 @@ def check_coordinates(
         spacing = problem.spacing[axis]
         free = letter in problem.shifts
         first = float(nodes[0]) if free else domain.origin[axis]
-        places = first + spacing / factor * np.arange(len(nodes))
-        if np.abs(np.asarray(nodes, dtype=np.float64) - places).max() > TOLERANCE * spacing:
+        wanted = first + spacing / factor * np.arange(len(nodes))
+        if np.abs(np.asarray(nodes, dtype=np.float64) - wanted).max() > TOLERANCE * spacing:
             raise DataInvalid(
                 f"the grid lies elsewhere than in training along {letter.lower()}",
                 found=f"nodes from {nodes[0]:g} to {nodes[-1]:g}, {len(nodes)} of them",
-                expected=f"from {places[0]:g} to {places[-1]:g}, {spacing / factor:g} apart"
+                expected=f"from {wanted[0]:g} to {wanted[-1]:g}, {spacing / factor:g} apart"
                 + (", or shifted as a whole" if free else ""),
                 fix=f"interpolate the input to nodes {spacing / factor:g} apart",
             )
@@ -142,7 +144,9 @@ def limits(domain: Domain, problem: Problem) -> Iterator[tuple[str, str]]:
             f"{parameter.low:.4g} to {parameter.high:.4g} in training; "
             f"refused below {low:.4g} and above {high:.4g}",
         )
-    for axis, letter in enumerate(problem.space):
+    if problem.mesh:
+        yield from places.where(problem)
+    for axis, letter in enumerate("" if problem.mesh else problem.space):
         n, spacing, first = problem.shape[axis], problem.spacing[axis], domain.origin[axis]
         yield (
             f"grid along {letter.lower()}",

@@ -43,6 +43,27 @@ class Corners(NamedTuple):
     weight: Tensor
 
 
+class OnPoints(nn.Module):
+    """A network on scattered points made a surrogate: values (B, C, M) at places (B, M, D), and (B, P).
+
+    Transient: the state one frame later, at the same points; the network predicts the change. Steady: the
+    solution at the points of the input. Normalised values, places in the units of the domain's ``box``.
+    """
+
+    def __init__(self, network: nn.Module, problem: Problem) -> None:
+        super().__init__()
+        assert problem.box is not None
+        self.network, self.box, self.steady = network, problem.box, problem.steady
+        if not problem.steady:
+            with torch.no_grad():  # start near the identity: a frame resembles the one before
+                network.get_parameter("head.weight").mul_(0.1)
+
+    def forward(self, values: Tensor, parameters: Tensor, places: Tensor) -> Tensor:
+        low, high = places.new_tensor(self.box).T  # (D,)
+        out = self.network(values, (places - low) / (high - low), parameters)  # (B, C', M)
+        return out if self.steady else values + out
+
+
 def corners(places: Tensor, shape: Sequence[int], boundary: Sequence[str]) -> Corners:
     """Of ``places`` (B, N, D) in the unit box on a grid of ``shape``.
 

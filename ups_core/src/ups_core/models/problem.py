@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from ups_core.data.families.base import Family, Transform
-from ups_core.errors import DataInvalid, InvalidSpec
+from ups_core.data.families.base import Family, Transform, check_kind
+from ups_core.errors import DataInvalid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +50,8 @@ class Problem:
     ----------
     fields, units: names and units of the solution's channels; ``inputs``: names of the channels that
         the network is given (the fields themselves where transient).
-    shape: points of the training grid along each axis; ``spacing``: their distance along each axis.
+    shape: points of the training grid along each axis; ``spacing``: their distance along each axis. On a
+        mesh there is one number, of the scattered points of a sample, and no spacing.
     boundary: ``periodic``, ``dirichlet`` or ``neumann``, for each axis.
     wall: for each axis, whether node 0 lies on the wall and the opposite wall is one spacing behind
         the last node (node i of n at i/n). A mirrored sample then has its data on the nodes from 1 on.
@@ -63,6 +64,7 @@ class Problem:
     vorticity: the field that is the vorticity of the flow, in a periodic plane; else None.
     diffusivity: of the linear diffusion that all fields have on a periodic grid, where it varies between
         training samples; else None.
+    box: on a mesh the two ends of the domain along each axis; None on a grid.
     boost: where the equation is the same for a moving observer, the speed of one cell a frame in
         standard deviations of the field; else None.
     """
@@ -87,10 +89,21 @@ class Problem:
     vorticity: str | None = None
     diffusivity: Diffusivity | None = None
     boost: float | None = None
+    box: tuple[tuple[float, float], ...] | None = None
 
     @property
     def dimensions(self) -> int:
         return len(self.space)
+
+    @property
+    def mesh(self) -> bool:
+        """Whether values lie at scattered points, and arrays are (B, C, M)."""
+        return self.box is not None
+
+    @property
+    def axes(self) -> str:
+        """Letters of the axes that arrays have in space."""
+        return "M" if self.mesh else self.space
 
     @property
     def periodic(self) -> bool:
@@ -98,7 +111,8 @@ class Problem:
         return all(kind == "periodic" for kind in self.boundary)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """For ``model.json``; that of a grid does not mention the box of a mesh."""
+        return {name: value for name, value in asdict(self).items() if name != "box" or self.mesh}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Problem:
@@ -130,16 +144,10 @@ class Problem:
     ) -> Problem:
         """From ``dataset.json``, the nodes of each axis and the training parameters (N, P).
 
-        Raises InvalidSpec for data without a grid, DataInvalid for nodes that are not equidistant.
+        Raises InvalidSpec for particles, DataInvalid for nodes of a grid that are not equidistant.
         """
-        if dataset["kind"] != "grid":
-            raise InvalidSpec(
-                "this stage trains on grids only",
-                where=f"family {dataset['family']}",
-                found=f"kind {dataset['kind']}",
-                expected="kind grid",
-                fix="choose a family whose data lie on a grid",
-            )
+        check_kind(family)
+        mesh = family.kind == "mesh"
         space, latent = dataset["space"], bool(dataset.get("latent"))
         fields = [field["name"] for field in dataset["fields"]]
         inputs = [field["name"] for field in dataset["inputs"]] if dataset["steady"] else fields
@@ -148,7 +156,7 @@ class Problem:
         names = dataset["parameters"]
         vary = np.ptp(parameters, axis=0) > 0 if len(parameters) else np.zeros(len(names), bool)
         varying = [name for name, v in zip(names, vary, strict=True) if v]
-        square = len({len(n) for n in nodes}) == 1
+        square = len({len(n) for n in nodes}) == 1 and len({family.box.get(axis) for axis in space}) == 1
         return cls(
             family=dataset["family"],
             steady=dataset["steady"],
@@ -156,10 +164,13 @@ class Problem:
             fields=tuple(fields),
             units=tuple(field.get("unit", "1") for field in dataset["fields"]),
             inputs=tuple(inputs),
-            shape=tuple(len(n) for n in nodes),
-            spacing=tuple(_spacing(axis, n) for axis, n in zip(space, nodes, strict=True)),
+            shape=nodes[0].shape[-1:] if mesh else tuple(len(n) for n in nodes),
+            spacing=() if mesh else tuple(_spacing(axis, n) for axis, n in zip(space, nodes, strict=True)),
             boundary=boundary,
-            wall=tuple(k != "periodic" and _starts_on_wall(n) for k, n in zip(boundary, nodes, strict=True)),
+            wall=()
+            if mesh
+            else tuple(k != "periodic" and _starts_on_wall(n) for k, n in zip(boundary, nodes, strict=True)),
+            box=tuple(family.box[axis] for axis in space) if mesh else None,
             conserved=tuple(not latent and name in family.conserved for name in fields),
             parameters=tuple(names),
             varying=tuple(varying),

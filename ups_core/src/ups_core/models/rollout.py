@@ -16,19 +16,26 @@ BATCH_VALUES = 1 << 20
 
 
 @torch.inference_mode()
-def frames(model: nn.Module, u: Tensor, parameters: Tensor) -> Iterator[Tensor]:
-    """The frames after u (B, C, X[, Y]), one after another without end, on the model's device; normalised."""
-    u, parameters = (given.to(device_of(model)) for given in (u, parameters))
+def frames(model: nn.Module, u: Tensor, parameters: Tensor, places: Tensor | None = None) -> Iterator[Tensor]:
+    """The frames after u (B, C, X[, Y]), one after another without end, on the model's device; normalised.
+
+    On a mesh those after u (B, C, M) at ``places`` (B, M, D).
+    """
+    beside = (parameters,) if places is None else (parameters, places)
+    u, *beside = (given.to(device_of(model)) for given in (u, *beside))
     with held_kernels(model):
         while True:
-            u = model(u, parameters)  # (B, C, X[, Y])
+            u = model(u, *beside)  # (B, C, X[, Y])
             yield u
 
 
 @torch.inference_mode()
-def rollout(model: nn.Module, u: Tensor, parameters: Tensor, steps: int) -> Tensor:
+def rollout(
+    model: nn.Module, u: Tensor, parameters: Tensor, steps: int, places: Tensor | None = None
+) -> Tensor:
     """The ``steps`` frames after u (B, C, X[, Y]), with parameters (B, P): (B, T, C, X[, Y]).
 
+    On a mesh u is (B, C, M) at ``places`` (B, M, D).
     Normalised values in and out; the frames lie in the machine's memory, wherever the model is. Those after
     a divergence hold whatever the arithmetic gives.
     """
@@ -36,7 +43,8 @@ def rollout(model: nn.Module, u: Tensor, parameters: Tensor, steps: int) -> Tens
     size = max(1, BATCH_VALUES // u[0].numel())
     for start in range(0, len(u), size):
         batch = slice(start, start + size)
-        for t, frame in zip(range(steps), frames(model, u[batch], parameters[batch]), strict=False):
+        where = None if places is None else places[batch]
+        for t, frame in zip(range(steps), frames(model, u[batch], parameters[batch], where), strict=False):
             out[batch, t] = frame
     return out
 

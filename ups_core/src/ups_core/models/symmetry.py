@@ -38,6 +38,17 @@ def undo(element: Element, u: Tensor, problem: Problem) -> Tensor:
     return u
 
 
+def moved(element: Element, places: Tensor, problem: Problem) -> Tensor:
+    """Where the points of a mesh, (B, M, D), lie in the image: their values go with them, times the sign."""
+    assert problem.box is not None
+    for transform in element:
+        mirror = places.new_tensor([letter in transform.flip for letter in problem.space])  # (D,)
+        ends = places.new_tensor(problem.box).sum(1)  # (D,)
+        places = mirror * (ends - places) + (1 - mirror) * places
+        places = places.flip(-1) if transform.transpose else places
+    return places
+
+
 def rearrange(element: Element, u: Tensor, problem: Problem) -> Tensor:
     """P_g u: the same without the sign."""
     return apply(element, u, problem) * sign(element)

@@ -14,12 +14,13 @@ from ups_core.stages.base import Given, Judged, Prepared, domain_of, problem_of,
 from ups_core.train import gate, published
 from ups_core.train.coding import decode
 from ups_core.train.data import Split
+from ups_core.train.mesh import SteadyMesh
 from ups_core.train.tasks import Steady, Task, Transient
 
 
 def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
     problem, normaliser = problem_of(given.trained_on)
-    config = config.resolved(steady=problem.steady, dimensions=problem.dimensions)
+    config = config.resolved(steady=problem.steady, dimensions=problem.dimensions, mesh=problem.mesh)
     assert config.architecture != "default"
     settings = config.architecture.to_dict()
     network = published.build("operator", settings, problem)
@@ -29,8 +30,11 @@ def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
     splits = splits_of(given.trained_on)
     task: Task
     if problem.steady:
-        assert isinstance(network, Solve)
         facts["testTimeAugmentation"] = config.test_time_augmentation
+    if problem.steady and problem.mesh:
+        task = SteadyMesh(network, problem, normaliser, *splits, config)
+    elif problem.steady:
+        assert isinstance(network, Solve)
         task = Steady(network, problem, normaliser, *splits, config)
     else:
         decoded = _decoded_error(given) if given.latents else None

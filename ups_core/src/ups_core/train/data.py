@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +20,23 @@ class Split:
     u: (N, T, C, X[, Y]) where transient, (N, C, X[, Y]) where steady.
     a: (N, C, X[, Y]) where steady, else None.
     parameters: (N, P), float64.
+    places: (N, M, D) of the points of a mesh, else None; u is then (N, T, C, M).
     """
 
     u: Tensor
     a: Tensor | None
     parameters: np.ndarray
+    places: Tensor | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Split:
-        """From ``u.npy``, ``parameters.npy`` and, where steady, ``a.npy``."""
+        """From ``u.npy``, ``parameters.npy``, where steady ``a.npy``, of a mesh ``x.npy`` and ``y.npy``."""
         steady = (folder / "a.npy").exists()
         return cls(
             u=_mapped(folder / "u.npy"),
             a=_mapped(folder / "a.npy") if steady else None,
             parameters=np.load(folder / "parameters.npy"),
+            places=_places(folder),
         )
 
     def placed(self, device: torch.device) -> Split:
@@ -45,10 +49,20 @@ class Split:
         size = sum(t.numel() * t.element_size() for t in (self.u, self.a) if t is not None)
         if size > torch.cuda.mem_get_info(device)[0] // 2:
             return self
-        return Split(self.u.to(device), None if self.a is None else self.a.to(device), self.parameters)
+        return replace(self, u=self.u.to(device), a=None if self.a is None else self.a.to(device))
 
     def __len__(self) -> int:
         return len(self.u)
+
+
+def _places(folder: Path) -> Tensor | None:
+    """Points shared by all samples are held once."""
+    dataset = json.loads((folder.parent / "dataset.json").read_text())
+    if dataset["kind"] != "mesh":
+        return None
+    along = [np.load(folder / f"{axis.lower()}.npy") for axis in dataset["space"]]  # (M,) or (N, M) each
+    places = torch.from_numpy(np.stack(along, axis=-1)).float()  # ([N,] M, D)
+    return places.expand(dataset["splits"][folder.name]["samples"], *places.shape[-2:])
 
 
 def _mapped(path: Path) -> Tensor:

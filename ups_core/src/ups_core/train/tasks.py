@@ -20,6 +20,7 @@ from ups_core.models.device import device_of
 from ups_core.models.problem import Problem
 from ups_core.models.rollout import BATCH_VALUES, rollout
 from ups_core.models.symmetry import Element, apply, group, undo
+from ups_core.train import mesh
 from ups_core.train.augment import augmentation
 from ups_core.train.data import Split
 from ups_core.train.draws import normal, uniform
@@ -82,6 +83,8 @@ class Transient:
         self.val_parameters = normaliser.vary(problem, val.parameters)  # (N, P)
         shifts, images = (not getattr(model, name, False) for name in ("shift_equivariant", "symmetric"))
         self.augment = augmentation(problem, shifts=shifts, images=images) if config.augment else None
+        self.places = train.places
+        self.move = mesh.augmentation(problem) if config.augment and problem.mesh else None
         self.loss = _loss(config, problem)
         self.judge = judge or (lambda u: float(mean_defined(nrmse(u, val.u[:, 1:].numpy()))))
 
@@ -95,20 +98,27 @@ class Transient:
         row = sample * (self.pairs + 1) + first  # of the first frame among all N*T frames
         device = device_of(self.model)
         frames = [self.normaliser.fields.apply(self.frames[row + t].to(device)) for t in range(ahead + 1)]
-        if self.augment:
+        beside = [self.parameters[sample].to(device)]  # (B, P)
+        if self.places is not None:
+            places = self.places[sample].to(device)  # (B, M, D)
+            if self.move:
+                places, frames = self.move(places, frames, generator)
+            beside.append(places)
+        elif self.augment:
             frames = self.augment(frames, generator)
         u, *after = frames  # (B, C, X[, Y]) each
         if self.noise:
             u = u + mean_free_noise(u, self.noise, generator)
-        total, p = torch.zeros((), device=device), self.parameters[sample].to(device)  # (B, P)
+        total = torch.zeros((), device=device)
         for truth in after:
-            u = self.model(u, p)
+            u = self.model(u, *beside)
             total = total + self.loss(u, truth)  # (B,)
         return total / ahead
 
     def validate(self) -> float:
         start = self.normaliser.fields.apply(self.val.u[:, 0])  # (N, C, X[, Y])
-        u = rollout(self.model, start, self.val_parameters, self.val.u.shape[1] - 1)  # (N, T-1, C, X[, Y])
+        steps, places = self.val.u.shape[1] - 1, self.val.places
+        u = rollout(self.model, start, self.val_parameters, steps, places)  # (N, T-1, C, X[, Y])
         return self.judge(self.normaliser.fields.invert(u.flatten(0, 1)).reshape(u.shape).numpy())
 
     def describe(self, index: int) -> str:

@@ -43,7 +43,9 @@ class RawLayout:
 
     ``axes`` strings use the project's axis letters; a raw array without a ``C`` axis has one field.
     ``coordinates`` maps an axis letter to the raw array that holds its nodes; a layout whose files
-    carry none says so with ``{}`` and gives ``nodes``, from which the converter makes them.
+    carry none says so with ``{}`` and gives ``nodes``, from which the converter makes them. On a mesh it
+    maps the letters of space to the coordinates of the points, (M,) where all samples share them, or
+    (N, M); one array for several letters holds them along its last axis, in this order: (M, D) or (N, M, D).
     """
 
     name: str
@@ -101,6 +103,10 @@ class Family:
 
     Attributes
     ----------
+    kind:
+        ``grid``: equidistant nodes. ``mesh``: M scattered points in the plane, shared by the samples or each
+        sample's own, at which values change and which stay where they are; arrays have the axis M in place
+        of X and Y. ``particles``, which move, have no surrogate yet: :func:`check_kind` refuses them.
     steady:
         False: the state ``u`` is (N, T, C, X[, Y]) and a surrogate advances it by one frame.
         True: the input ``a`` is (N, C, X[, Y]) and a surrogate maps it to the solution ``u``.
@@ -110,8 +116,11 @@ class Family:
         Names of the scalar physical parameters (attributes of the raw file), e.g. ``("Nu",)``.
     boundary:
         Axis letter to ``periodic``, ``dirichlet`` or ``neumann``.
+    box:
+        Of a mesh: axis letter to the two ends of the domain, between which all points lie.
     conserved:
-        Names of the fields whose spatial mean the equation keeps exactly.
+        Names of the fields whose spatial mean the equation keeps exactly. None on a mesh: the mean over
+        scattered points is not the mean over space.
     shifts:
         Axes along which any cyclic shift of a sample is again a sample.
     galilean:
@@ -131,7 +140,8 @@ class Family:
     solver:
         The classical solver at the data's own resolution. Transient: ``initial`` (N, C, X[, Y]) to
         (N, T, C, X[, Y]) at the times of ``coordinates["T"]``. Steady: ``input`` (N, C, X[, Y]) to
-        (N, C, X[, Y]). ``parameters`` maps a name to its (N,) values.
+        (N, C, X[, Y]). ``parameters`` maps a name to its (N,) values. On a mesh ``coordinates`` of space are
+        the points of each sample, (N, M).
     """
 
     name: str
@@ -142,6 +152,7 @@ class Family:
     fields: tuple[Field, ...]
     layouts: tuple[RawLayout, ...]
     boundary: Mapping[str, str]
+    box: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     inputs: tuple[Field, ...] = ()
     parameters: tuple[str, ...] = ()
     defaults: Mapping[str, float] = field(default_factory=dict)
@@ -156,9 +167,26 @@ class Family:
     solver: Solver | None = None
     reference: str = ""
 
+    @property
+    def axes(self) -> str:
+        """Letters of the axes that arrays have in space: those of ``space`` on a grid, M on a mesh."""
+        return "M" if self.kind == "mesh" else self.space
+
     def simulation_params(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """``given`` completed with the defaults. Raises InvalidSpec for a name that is not among these."""
         return complete(self.name, self.defaults, given)
+
+
+def check_kind(family: Family) -> None:
+    """InvalidSpec where there is no surrogate for data of this kind."""
+    if family.kind == "particles":
+        raise InvalidSpec(
+            "there is no surrogate for particles that move",
+            where=f"family {family.name}",
+            found="kind particles",
+            expected="kind grid (equidistant nodes), or mesh (scattered points that stay where they are)",
+            fix="give the values at fixed points, as a family of kind mesh",
+        )
 
 
 def complete(family: str, defaults: Mapping[str, float], given: Mapping[str, V]) -> dict[str, float | V]:

@@ -1,0 +1,81 @@
+"""Where the points of an input lie: what a surrogate on scattered points asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ups_core.errors import DataInvalid
+from ups_core.models.problem import Problem, shape_text
+
+#: How many points an input may have, as shares of the number in training. A surrogate bears more of them well;
+#: with less than three quarters tokens are left without a point, and errors double and more.
+FEWEST, MOST = 0.75, 4.0
+#: How far outside of its box a point may lie between walls, as a share of the box.
+TOLERANCE = 1e-4
+
+
+def allowed_points(problem: Problem) -> tuple[int, int]:
+    """The fewest and the most points of an input."""
+    return int(np.ceil(FEWEST * problem.shape[0])), int(MOST * problem.shape[0])
+
+
+def places_of(
+    problem: Problem,
+    coordinates: Mapping[str, np.ndarray],
+    samples: int,
+    points: int,
+    *,
+    extrapolate: bool,
+) -> np.ndarray:
+    """``x`` and ``y``, (M,) or (N, M) each, as one array (N, M, D).
+
+    DataInvalid where they are missing, of another layout, not finite or outside of the domain, and, without
+    ``extrapolate``, where there are far fewer points, or far more, than in training.
+    """
+    named = ", ".join(problem.space.lower())
+    along = []
+    for letter, kind, (low, high) in zip(problem.space, problem.boundary, problem.box or (), strict=True):
+        key = letter.lower()
+        x = np.asarray(coordinates[key], dtype=np.float64) if key in coordinates else np.empty(0)
+        if x.shape not in ((points,), (samples, points)):
+            raise DataInvalid(
+                "where the points lie is not known" if key not in coordinates else "coordinates do not fit",
+                found=f"{key} of shape {x.shape}" if key in coordinates else f"no {key}",
+                expected=f"{named}, {shape_text((points,))} or {shape_text((samples, points))} each",
+                fix=f"give coordinates {named} beside the values: a surrogate on scattered points needs them",
+            )
+        room = np.inf if kind == "periodic" else TOLERANCE * (high - low)
+        inside = np.isfinite(x) & (x >= low - room) & (x <= high + room)
+        if not inside.all():
+            raise DataInvalid(
+                "a point lies outside of the domain",
+                found=f"{key} = {x[~inside][0]:g}",
+                expected=f"{low:g} to {high:g}, as in training",
+                fix="leave such points out",
+            )
+        along.append(np.broadcast_to(x, (samples, points)))
+    fewest, most = allowed_points(problem)
+    if not (extrapolate or fewest <= points <= most):
+        raise DataInvalid(
+            "the number of points is far from that of training",
+            found=f"{points} points",
+            expected=f"{fewest} to {most}: training had {problem.shape[0]}",
+            fix="interpolate to such a number, or ask for it: ups predict --extrapolate",
+        )
+    return np.stack(along, axis=-1)
+
+
+def where(problem: Problem) -> list[tuple[str, str]]:
+    """The same in words: (what, what it must be)."""
+    said = [
+        (
+            f"points along {letter.lower()}",
+            f"anywhere, of period {high - low:g}" if kind == "periodic" else f"from {low:g} to {high:g}",
+        )
+        for letter, kind, (low, high) in zip(problem.space, problem.boundary, problem.box or (), strict=True)
+    ]
+    fewest, most = allowed_points(problem)
+    number = f"{problem.shape[0]} in training; refused below {fewest} and above {most}"
+    return [*said, ("number of points", number)]
