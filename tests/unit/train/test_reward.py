@@ -67,10 +67,10 @@ def test_the_reward_is_the_weighted_sum_of_its_terms():
     scale = torch.tensor([[0.5], [0.1]])
     usual = Usual.of(frames(50, 5), frames(50, 6))
     reward = Reward(Says(), usual, scale, (0.5, 2.0, 3.0))
-    given = reward(before, before, prediction, residual, torch.zeros(4, 0))
+    found = reward(before, before, prediction, residual, torch.zeros(4, 0))
     balance, spectrum = usual.distance(before.numpy(), (prediction + scale * residual).numpy()).T
     expected = -(0.5 * balance + 2.0 * spectrum + 3.0 * residual[:, 0, 0].numpy())
-    np.testing.assert_allclose(given.numpy(), expected, rtol=1e-5)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
 
 
 @given(st.tuples(*[st.floats(0, 5)] * 3), st.integers(0, 9))

@@ -133,8 +133,8 @@ class Surrogate:
         Returns float32 (N, steps, C, X[, Y]), or (steps, C, X[, Y]): ``out``, where it is given. Both
         ``u0`` and ``out`` may be mapped files; only a batch of samples is in memory. Where the surrogate is
         stochastic, these are the means of :meth:`ensemble` with its own number of members and seed 0; or,
-        with ``search``, those of the rollouts that a beam search leaves, which is the default where the stage
-        of that name was kept. InvalidSpec where it is asked for and was not.
+        with ``search``, those of the rollouts that a beam search has after each frame. That is the default
+        where the stage of that name was kept; InvalidSpec where it is asked for and was not.
 
         A grid that is finer by a whole factor is restricted to the training grid, and the frames are
         interpolated back (periodic axes: trigonometric; between walls: cubic, where node i of n lies at
@@ -282,7 +282,7 @@ class Surrogate:
     def _searched(
         self, corrector: Corrector, start: Tensor, p: Tensor, steps: int, *, scale: Tensor, **drawing: Any
     ) -> Tensor:
-        """What a beam search leaves, (B, W, T, C, X[, Y]); normalised values."""
+        """The beam after each frame, (B, W, T, C, X[, Y]); normalised values."""
         critic = self.critic
         assert critic is not None
         assert isinstance(critic.network, Critic)

@@ -180,7 +180,7 @@ class DistillConfig(SampledConfig):
 class SearchConfig(SampledConfig):
     """Stage ``search``: more compute at prediction time. In every frame each of `beam` rollouts proposes
     `candidates` next frames, samples of the diffusion; the `beam` rollouts with the highest sum of rewards go
-    on, and the prediction is their mean.
+    on, and the mean of their new frames is the prediction.
 
     What the stage trains is the critic, a part of the reward: a network that predicts a candidate's error.
     Kept where rewards rank candidates as their errors do on validation frames (Spearman correlation 0.3 or
@@ -192,9 +192,9 @@ class SearchConfig(SampledConfig):
         ConvConfig(width=16, dilations=[1, 2, 4])
     )
     """The critic's: a name, or a name with fields."""
-    beam: Annotated[int, Field(ge=1, le=64)] = 4
+    beam: Annotated[int, Field(ge=1, le=64)] = 16
     """Rollouts that are kept after every frame."""
-    candidates: Annotated[int, Field(ge=2, le=64)] = 8
+    candidates: Annotated[int, Field(ge=2, le=64)] = 2
     """Next frames that each of them proposes."""
     augment: bool = True
     """Transform training samples by the family's exact symmetries."""

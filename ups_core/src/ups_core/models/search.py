@@ -1,7 +1,9 @@
 """Beam search over the samples of a corrector: many next frames are proposed, the best rollouts go on.
 
 A rollout's score is the sum of the rewards of its frames (Lowerre, The Harpy Speech Recognition System,
-1976, keeps the best few hypotheses in the same way). Nothing here knows what a reward is made of.
+1976, keeps the best few hypotheses in the same way). What comes of it are the frames of the beam as it is
+after each step, not the pasts of those that are left at the end: these soon have one ancestor in common, and
+then are one rollout, whose scatter no mean takes off. Nothing here knows what a reward is made of.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def search(
     carried: bool,
     generator: torch.Generator,
 ) -> Tensor:
-    """The ``beam`` rollouts of each sample that are left after ``steps`` frames, the best first.
+    """The newest frames of the ``beam`` rollouts that are left after every step, the best first.
 
     Arguments, but for those of the search, and the result (B, W, T, C, X[, Y]) as those of
     :func:`ups_core.models.rollout.ensemble`; the unit of drawn residuals is ``scale`` (C, 1[, 1]) and their
@@ -73,11 +75,11 @@ def search(
     size = max(1, BATCH_VALUES // (u[0].numel() * beam * candidates))
     u, parameters, scale = (given.to(device_of(model)) for given in (u, parameters, scale))
     for start in range(0, len(u), size):
-        rollouts = out[start : start + size]
+        rows = len(u[start : start + size])
         state = u[start : start + size].repeat_interleave(beam, 0)  # (B*W, C, X[, Y])
         p = parameters[start : start + size].repeat_interleave(beam * candidates, 0)  # (B*W*K, P)
-        before, score = state, state.new_zeros(len(rollouts), beam)  # (B, W)
-        first = torch.arange(len(rollouts), device=state.device)[:, None] * beam  # (B, 1)
+        before, score = state, state.new_zeros(rows, beam)  # (B, W)
+        first = torch.arange(rows, device=state.device)[:, None] * beam  # (B, 1)
         for t in range(steps):
             prediction = model(state, p[::candidates])  # (B*W, C, X[, Y])
             seen = [each.repeat_interleave(candidates, 0) for each in (before, state, prediction)]
@@ -86,9 +88,7 @@ def search(
             given = rewards(*seen, residual, p).reshape(-1, beam, candidates)
             score, place = best(score, given)  # (B, W) both
             chosen = (first * candidates + place).flatten()  # (B*W,), among all candidates
-            parent = place // candidates  # (B, W), which rollout each of them goes on from
             before = seen[2][chosen] + scale * residual[chosen]  # (B*W, C, X[, Y])
             state = before if carried else seen[2][chosen]
-            rollouts[:, :, :t] = rollouts[torch.arange(len(rollouts))[:, None], parent.cpu(), :t]
-            rollouts[:, :, t] = before.reshape(-1, beam, *u.shape[1:])
+            out[start : start + size, :, t] = before.reshape(-1, beam, *u.shape[1:])
     return out

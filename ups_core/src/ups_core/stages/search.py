@@ -36,6 +36,8 @@ from ups_core.train.reward import TERMS, Reward, Usual, fitted
 SHOWN = 4096
 #: Frames of validation whose candidates are ranked, and of training that the weights are fitted on.
 RANKED = 512
+#: Candidates of each of them, at least.
+CANDIDATES = 8
 METRIC = "rollout.nrmse"
 
 
@@ -78,8 +80,9 @@ def prepare(given: Given, config: SearchConfig, seed: int) -> Prepared | Verdict
 
     def judge(figure: float) -> Judged:
         reward = Reward(critic, usual, unit)
-        weights = fitted(*candidates(reward, drawing, train, config.candidates, seed))
-        terms, errors = candidates(reward, drawing, val, config.candidates, seed)
+        count = max(config.candidates, CANDIDATES)
+        weights = fitted(*candidates(reward, drawing, train, count, seed))
+        terms, errors = candidates(reward, drawing, val, count, seed)
         ranks = gate.rank_correlation(-(terms @ np.array(weights)), errors)  # (S,)
         found = {**facts, "weights": dict(zip(TERMS, weights, strict=True))}
         own = replace(surrogate, critic=Model(critic, problem, normaliser, operator.domain, found))
