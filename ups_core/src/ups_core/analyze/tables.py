@@ -221,8 +221,8 @@ def _evaluations(figures: Mapping[str, float | None]) -> str:
     if before is None or after is None:
         return "–"
     if (gain := figures.get("gain_per_cost")) is None:
-        return f"{whole(before)} to {whole(after)} a sample"
-    frame = f"{whole(before)} to {whole(after)} a frame"
+        return f"{number(before)} to {number(after)} a sample"
+    frame = f"{number(before)} to {number(after)} a frame"
     return f"{frame}; relative gain for each time the cost: {number(gain, 2)}"
 
 
