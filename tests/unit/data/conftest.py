@@ -29,6 +29,7 @@ class Pipeline:
         self.folder = folder
         self.store = open_store(str(folder / "store"))
         self.results: list[dict[str, Any]] = []
+        self.modules = dict(MODULES)
 
     def run(
         self,
@@ -51,7 +52,7 @@ class Pipeline:
             progress=lambda done, total, text: None,
             inputs=inputs or {},
         )
-        self.results.append(MODULES[step].run(context))
+        self.results.append(self.modules[step].run(context))
         json.dumps(self.results[-1])
         return publish(
             self.store,

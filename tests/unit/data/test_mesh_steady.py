@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +53,7 @@ def samples(count: int, points: int) -> dict[str, np.ndarray]:
 @pytest.fixture
 def run(pipeline, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(families.FAMILIES, SCREENED.name, SCREENED)  # type: ignore[arg-type]
-    for module in (train, evaluate, analyze):
-        name = module.__name__.rpartition(".")[2]
-        monkeypatch.setitem(sys.modules[type(pipeline).__module__].MODULES, name, module)
+    pipeline.modules |= {"train": train, "evaluate": evaluate, "analyze": analyze}
     return pipeline.run
 
 

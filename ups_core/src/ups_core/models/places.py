@@ -9,8 +9,8 @@ import numpy as np
 from ups_core.errors import DataInvalid
 from ups_core.models.problem import Problem, shape_text
 
-#: How many points an input may have, as shares of the number in training. A surrogate bears more of them well;
-#: with less than three quarters tokens are left without a point, and errors double and more.
+#: How many points an input may have, as shares of the number in training. A surrogate bears more of them
+#: well; with less than three quarters tokens are left without a point, and errors double and more.
 FEWEST, MOST = 0.75, 4.0
 #: How far outside of its box a point may lie between walls, as a share of the box.
 TOLERANCE = 1e-4
