@@ -23,7 +23,7 @@ OURS = "architecture: default"
 #: The FNO with all that ours has: Muon, exact symmetries as augmentation, the Galilean frame, an exact mean.
 STRONG = "architecture: fno"
 #: Ours without what the family declares.
-PLAIN = "architecture: {name: conv, conserve: none, galilean: false, diffuse: false}, augment: false"
+PLAIN = "architecture: {name: conv, conserve: none, galilean: false}, augment: false"
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,6 @@ class GridArchitecture(BaseArchitecture):
     """See each state as the observer who moves with its mean, where the family declares that invariance."""
     stream: bool = True
     """See the stream function beside the vorticity, where the family declares one that carries everything."""
-    diffuse: bool = True
-    """Diffuse each state exactly, where the family declares a linear diffusion whose strength varies between
-    samples, and predict the rest of the change. Periodic grids."""
 
     def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
         """``forward(u, parameters)``: channels on a grid, and what varies, to channels on the same grid,
@@ -54,14 +51,7 @@ class GridArchitecture(BaseArchitecture):
             return Solve(self.network(problem, channels_in, len(problem.fields)), problem)
         given = channels_in + int(self.stream and problem.vorticity is not None)
         network = self.network(problem, given, channels_out(problem, self.conserve))
-        return Advance(
-            network,
-            problem,
-            conserve=self.conserve,
-            galilean=self.galilean,
-            stream=self.stream,
-            diffuse=self.diffuse,
-        )
+        return Advance(network, problem, conserve=self.conserve, galilean=self.galilean, stream=self.stream)
 
 
 class ConvConfig(GridArchitecture):

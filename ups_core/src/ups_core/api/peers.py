@@ -10,16 +10,15 @@ from typing import Any
 from ups_core.api.stages import OperatorConfig
 
 #: Without the physics that a family declares: what a person would train who takes the method as published.
-PLAIN: dict[str, Any] = {"conserve": "none", "galilean": False, "stream": False, "diffuse": False}
 TRANSIENT: dict[str, Any] = {
-    "architecture": {"name": "fno", "modes": 9, **PLAIN},
+    "architecture": {"name": "fno", "modes": 9, "conserve": "none", "galilean": False, "stream": False},
     "optimizer": "adamw",
     "lr": 4e-3,
     "weightDecay": 1e-4,
     "noise": 0.01,
 }
 STEADY: dict[str, Any] = {
-    "architecture": {"name": "fno", "modes": 5, **PLAIN},
+    "architecture": {"name": "fno", "modes": 5, "conserve": "none", "galilean": False, "stream": False},
     "optimizer": "adamw",
     "lr": 1.6e-2,
     "weightDecay": 1e-4,

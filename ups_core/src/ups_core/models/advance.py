@@ -14,9 +14,6 @@ takes the mean off the change.
 one who moves with its mean, to the nearest whole cell a frame, so that the boost is exact on the grid. The
 network then need not learn what a uniform flow does, and a faster one than in training is nothing new.
 
-**Diffusion.** Where the equation has a linear diffusion, a state is diffused exactly and the network
-predicts the rest of the change (:mod:`~ups_core.models.diffusion`).
-
 **The flow of a vorticity.** Where a field is the vorticity of the flow that carries it, the network is given
 the stream function beside it (:mod:`~ups_core.models.stream`).
 """
@@ -29,7 +26,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ups_core.models.diffusion import Diffusion
 from ups_core.models.problem import Problem
 from ups_core.models.stream import Stream
 
@@ -40,14 +36,7 @@ class Advance(nn.Module):
     """(B, C, X[, Y]) and (B, P) to the state one frame later, (B, C, X[, Y]); normalised values."""
 
     def __init__(
-        self,
-        network: nn.Module,
-        problem: Problem,
-        *,
-        conserve: Conservation,
-        galilean: bool,
-        stream: bool,
-        diffuse: bool,
+        self, network: nn.Module, problem: Problem, *, conserve: Conservation, galilean: bool, stream: bool
     ) -> None:
         super().__init__()
         self.network, self.dimensions = network, problem.dimensions
@@ -59,7 +48,6 @@ class Advance(nn.Module):
         flow = problem.vorticity if stream else None
         self.stream = Stream(problem) if flow else None
         self.vorticity = problem.fields.index(flow) if flow else 0
-        self.diffusion = Diffusion(problem) if diffuse and problem.diffusivity else None
         self.conserve = conserve
         kept = problem.conserved if conserve != "none" and problem.periodic else ()
         self.kept = [c for c, whether in enumerate(kept) if whether]
@@ -81,8 +69,6 @@ class Advance(nn.Module):
             vorticity = u.narrow(1, self.vorticity, 1)
             given = torch.cat([u, self.stream(vorticity)], dim=1)  # (B, C+1, X, Y)
         out = self.network(given, parameters)  # (B, channels_out, X[, Y])
-        if self.diffusion is not None:
-            u = u + self.diffusion(u, parameters)
         if not self.kept:
             return u + out
         kept, change = out.split([out.shape[1] - len(self.free), len(self.free)], dim=1)

@@ -13,33 +13,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
 from ups_core.data.families.base import Family, Transform, check_kind
 from ups_core.errors import DataInvalid
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Diffusivity:
-    """ν dt, the square of the length over which a frame's diffusion spreads: exp(shift + scale p).
-
-    p is the parameter in ``column`` of those that networks are given, which are logarithms less their mean,
-    over their standard deviation.
-    """
-
-    shift: float
-    scale: float
-    column: int
-
-    def of(self, parameters: Tensor) -> Tensor:
-        """(B, P) to (B,)."""
-        return (self.shift + self.scale * parameters[:, self.column]).exp()
 
 
 @dataclass(frozen=True)
@@ -62,8 +42,6 @@ class Problem:
     dt: time between frames; None where steady.
     elliptic: whether the solution is that of -∇·(κ∇u) = f.
     vorticity: the field that is the vorticity of the flow, in a periodic plane; else None.
-    diffusivity: of the linear diffusion that all fields have on a periodic grid, where it varies between
-        training samples; else None.
     box: on a mesh the two ends of the domain along each axis; None on a grid.
     boost: where the equation is the same for a moving observer, the speed of one cell a frame in
         standard deviations of the field; else None.
@@ -87,7 +65,6 @@ class Problem:
     elliptic: bool = False
     dt: float | None = None
     vorticity: str | None = None
-    diffusivity: Diffusivity | None = None
     boost: float | None = None
     box: tuple[tuple[float, float], ...] | None = None
 
@@ -123,8 +100,7 @@ class Problem:
         """The problem of a cached dataset (``dataset.json`` and the arrays of its ``train`` split)."""
         dataset = json.loads((folder / "dataset.json").read_text())
         coordinates = {axis: np.load(folder / "train" / f"{axis.lower()}.npy") for axis in dataset["space"]}
-        parameters = np.load(folder / "train" / "parameters.npy")
-        problem = cls.of(dataset, family, coordinates, parameters)
+        problem = cls.of(dataset, family, coordinates, np.load(folder / "train" / "parameters.npy"))
         statistics = json.loads((folder / "normaliser.json").read_text())
         # One field in one periodic dimension: there the boosts by whole cells a frame are exact on the grid.
         if problem.conserved != (True,) or problem.fields != (family.galilean,) or problem.shape[1:]:
@@ -155,7 +131,6 @@ class Problem:
         boundary = tuple(dataset["boundary"][axis] for axis in space)
         names = dataset["parameters"]
         vary = np.ptp(parameters, axis=0) > 0 if len(parameters) else np.zeros(len(names), bool)
-        varying = [name for name, v in zip(names, vary, strict=True) if v]
         square = len({len(n) for n in nodes}) == 1 and len({family.box.get(axis) for axis in space}) == 1
         return cls(
             family=dataset["family"],
@@ -173,12 +148,11 @@ class Problem:
             box=tuple(family.box[axis] for axis in space) if mesh else None,
             conserved=tuple(not latent and name in family.conserved for name in fields),
             parameters=tuple(names),
-            varying=tuple(varying),
+            varying=tuple(name for name, v in zip(names, vary, strict=True) if v),
             # A code is learned without regard to the symmetries, so it need not have them.
             shifts=() if latent else tuple(family.shifts),
             symmetries=() if latent else tuple(t for t in family.symmetries if square or not t.transpose),
             elliptic=family.elliptic,
-            diffusivity=None if latent else _diffusivity(dataset, family, parameters, varying),
             vorticity=None if latent or len(space) != 2 or {*boundary} != {"periodic"} else family.vorticity,
             dt=dataset["dt"],
         )
@@ -188,23 +162,6 @@ def nested(problem: Problem) -> bool:
     """Whether every k-th node of a k times finer grid is a node of the training grid."""
     walls = zip(problem.boundary, problem.wall, strict=True)
     return all(kind == "periodic" or wall for kind, wall in walls)
-
-
-def _diffusivity(
-    dataset: Mapping[str, Any], family: Family, parameters: np.ndarray, varying: Sequence[str]
-) -> Diffusivity | None:
-    """From the training parameters (N, P); None where ν is the same for all, or not positive everywhere."""
-    if family.diffusion is None or {*dataset["boundary"].values()} != {"periodic"}:
-        return None
-    name, factor = family.diffusion
-    if name not in varying:
-        return None
-    values = parameters[:, dataset["parameters"].index(name)]
-    if not (values > 0).all():
-        return None
-    logarithms = np.log(values)
-    shift = logarithms.mean() + np.log(factor * dataset["dt"])
-    return Diffusivity(float(shift), float(logarithms.std()), varying.index(name))
 
 
 def _spacing(axis: str, nodes: np.ndarray) -> float:

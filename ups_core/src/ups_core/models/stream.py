@@ -14,7 +14,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ups_core.models.fourier import Fourier
 from ups_core.models.problem import Problem
 
 #: ψ is given in units in which waves of so many periods a box are as large in it as in the vorticity.
@@ -22,17 +21,40 @@ PERIODS = 4
 
 
 class Stream(nn.Module):
-    """Vorticity (B, 1, X, Y) on a periodic box to its stream function (B, 1, X, Y), whose mean is zero."""
+    """Vorticity (B, 1, X, Y) on a periodic box to its stream function (B, 1, X, Y), whose mean is zero.
 
+    In real arithmetic, by the matrices of the real Fourier transform along each axis.
+    """
+
+    waves_x: Tensor
+    waves_y: Tensor
     inverse: Tensor
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
-        self.fourier = Fourier(problem)
-        longest = max(n * h for n, h in zip(problem.shape, problem.spacing, strict=True))
-        unit, square = (2 * math.pi * PERIODS / longest) ** 2, self.fourier.square
-        inverse = torch.where(square > 0, unit / square.clamp(min=1e-12), 0.0)  # (K, K')
-        self.register_buffer("inverse", inverse, persistent=False)
+        lengths = [n * h for n, h in zip(problem.shape, problem.spacing, strict=True)]
+        bases, squares = zip(
+            *(_waves(n, length) for n, length in zip(problem.shape, lengths, strict=True)), strict=True
+        )
+        square = squares[0][:, None] + squares[1]  # (K, K'), |k|²
+        unit = (2 * math.pi * PERIODS / max(lengths)) ** 2
+        inverse = torch.where(square > 0, unit / square.clamp(min=1e-12), 0.0)
+        for name, value in (("waves_x", bases[0]), ("waves_y", bases[1]), ("inverse", inverse)):
+            self.register_buffer(name, value.float(), persistent=False)
 
     def forward(self, w: Tensor) -> Tensor:
-        return self.fourier.values(self.fourier.waves(w) * self.inverse)  # (B, 1, X, Y)
+        modes = self.waves_x @ w @ self.waves_y.T  # (B, 1, K, K')
+        return self.waves_x.T @ (modes * self.inverse) @ self.waves_y  # (B, 1, X, Y)
+
+
+def _waves(points: int, length: float) -> tuple[Tensor, Tensor]:
+    """Sines and cosines as an orthogonal matrix (K, X), K = X, and the squares of their wavenumbers (K,)."""
+    angle = 2 * math.pi * torch.arange(points, dtype=torch.float64) / points  # (X,)
+    rows, numbers = [torch.full_like(angle, points**-0.5)], [0]
+    for k in range(1, points // 2 + 1):
+        if 2 * k == points:  # the sine of the highest wave vanishes on the grid
+            rows, numbers = [*rows, (k * angle).cos() * points**-0.5], [*numbers, k]
+            continue
+        rows += [(k * angle).cos() * (2 / points) ** 0.5, (k * angle).sin() * (2 / points) ** 0.5]
+        numbers += [k, k]
+    return torch.stack(rows), (2 * math.pi / length * torch.tensor(numbers, dtype=torch.float64)) ** 2

@@ -127,9 +127,6 @@ class Family:
         The field that carries itself: where u(x, t) is a solution, so is u(x - c t, t) + c for any speed c.
     vorticity:
         The field that is the vorticity of the incompressible flow, in the plane, which carries everything.
-    diffusion:
-        Where the equation of every field has the linear term ν Δu: the parameter that sets ν, and their ratio
-        ν / parameter.
     elliptic:
         The solution is that of -∇·(κ∇u) = f, with κ and f local functions of the input.
     symmetries:
@@ -160,7 +157,6 @@ class Family:
     shifts: tuple[str, ...] = ()
     galilean: str | None = None
     vorticity: str | None = None
-    diffusion: tuple[str, float] | None = None
     elliptic: bool = False
     symmetries: tuple[Transform, ...] = ()
     simulate: Simulate | None = None

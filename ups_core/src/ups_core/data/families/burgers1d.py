@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from ups_core.data.families.base import Family, Field, RawLayout, Transform, simulate_in, solver_in
 
 DEFAULTS = {"nu": 0.01, "points": 1024, "frames": 201, "observationNoise": 0.0}
@@ -30,7 +28,6 @@ FAMILY = Family(
     conserved=("u",),
     shifts=("X",),
     galilean="u",
-    diffusion=("Nu", 1 / math.pi),
     symmetries=(Transform("reflection", flip=("X",), sign=-1),),
     simulate=simulate_in("ups_core.simulate.burgers", "burgers1d", DEFAULTS),
     solver=solver_in("ups_core.simulate.burgers"),

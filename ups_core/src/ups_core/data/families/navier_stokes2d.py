@@ -27,7 +27,6 @@ FAMILY = Family(
     defaults=DEFAULTS,
     conserved=("w",),
     vorticity="w",
-    diffusion=("Nu", 1.0),
     shifts=("X", "Y"),
     # Vorticity is a pseudoscalar: a mirror turns every eddy around.
     symmetries=(
