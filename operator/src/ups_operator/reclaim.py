@@ -80,7 +80,11 @@ def _begin(draft: Draft) -> None:
     if draft.recorded_uid:
         draft.status["failures"] += 1
         draft.status["workflow"] = {"name": draft.status["workflow"]["name"]}
-        wait = backoff_seconds(Counts(draft.status["failures"]), _dataset(draft).spec.retry)
+        retry = _dataset(draft).spec.retry
+        if draft.status["failures"] > retry.max_failures:
+            _give_up(draft, None, "the last Workflow that was to remove it has failed, or was deleted")
+            return
+        wait = backoff_seconds(Counts(draft.status["failures"]), retry)
         draft.wait(wait)
         draft.requeue(wait)
         return

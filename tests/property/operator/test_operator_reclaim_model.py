@@ -132,3 +132,17 @@ class Deletion(RuleBasedStateMachine):
 
 TestDeletion = Deletion.TestCase
 TestDeletion.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+def test_a_kill_between_giving_up_and_letting_go_begins_nothing_more():
+    state = Deletion()
+    state.apply(running=False)
+    for end in (1, 2):
+        state.the_operator_is_well(looks=3)
+        state.time_passes(seconds=11)
+        state.the_operator_is_well(looks=1)
+        assert state.live() == [RECLAIM], end
+        state.argo_works(end="fails")
+    state.the_operator_looks(fault=Fault("killed after", "DELETE Workflow"), lag=0)
+    state.teardown()
+    assert state.failed == MAX_FAILURES + 1
