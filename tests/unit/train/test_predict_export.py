@@ -116,7 +116,7 @@ def test_batches_give_what_one_batch_gives(
     """Also what is wrong is told by its number among all samples."""
     u0 = np.random.default_rng(0).normal(size=(7, 1, 32)) / 2
     whole = surrogate.rollout(u0, 3)
-    monkeypatch.setattr("ups_core.surrogate.BATCH_VALUES", 64)
+    monkeypatch.setattr("ups_core.models.accepted.BATCH_VALUES", 64)
     np.save(tmp_path / "u0.npy", u0)
     predict.predict(surrogate, tmp_path / "u0.npy", tmp_path / "out.npy", 3)
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), whole, atol=1e-6)
@@ -130,7 +130,7 @@ def test_memory_holds_a_batch_only(
 ) -> None:
     np.save(tmp_path / "u0.npy", np.repeat(WAVE[:1], 2048, axis=0))
     predict.predict(surrogate, tmp_path / "u0.npy", tmp_path / "out.npy", 1)  # what is loaded once
-    monkeypatch.setattr("ups_core.surrogate.BATCH_VALUES", 4096)
+    monkeypatch.setattr("ups_core.models.accepted.BATCH_VALUES", 4096)
     tracemalloc.start()
     shape = predict.predict(surrogate, tmp_path / "u0.npy", tmp_path / "out.npy", 10)
     _, peak = tracemalloc.get_traced_memory()
