@@ -33,19 +33,18 @@ def cells(line: Mapping[str, Any]) -> list[str]:
 
 
 def write_docs(path: Path, measured: Sequence[tuple[Row, Sequence[Mapping[str, Any]]]]) -> None:
-    """Replace what lies between the two marks by the last figures of each row that has any."""
+    """Put the last figures of each row between the two marks; a row that has none here keeps what is there."""
     before, rest = path.read_text(encoding="utf-8").split(BEGIN)
-    after = rest.split(END)[1]
-    path.write_text(before + BEGIN + markdown(measured) + END + after, encoding="utf-8")
+    old, after = rest.split(END)
+    kept = {part.split(":")[0]: part for part in old.split("### ")[1:]}
+    parts = [section(row, lines) if lines else kept.get(row.name, "") for row, lines in measured]
+    figures = "".join(f"### {part.strip()}\n\n" for part in parts if part)
+    path.write_text(f"{before}{BEGIN}\n{figures}{END}{after}", encoding="utf-8")
 
 
-def markdown(measured: Sequence[tuple[Row, Sequence[Mapping[str, Any]]]]) -> str:
-    parts = []
-    for row, lines in measured:
-        if not lines:
-            continue
-        when = f"Measured {lines[0]['measured'][:10]}, key `{lines[0]['key']}`."
-        grid = [HEADINGS, ["---"] * len(HEADINGS), *(cells(line) for line in lines)]
-        parts.append(f"\n### {row.name}: {row.title}\n\n{when}\n\n")
-        parts += ["| " + " | ".join(line) + " |\n" for line in grid]
-    return "".join(parts) + "\n"
+def section(row: Row, lines: Sequence[Mapping[str, Any]]) -> str:
+    """A row's heading, less its mark, and its table."""
+    when = f"Measured {lines[0]['measured'][:10]}, key `{lines[0]['key']}`."
+    grid = [HEADINGS, ["---"] * len(HEADINGS), *(cells(line) for line in lines)]
+    table = "".join("| " + " | ".join(line) + " |\n" for line in grid)
+    return f"{row.name}: {row.title}\n\n{when}\n\n{table}"

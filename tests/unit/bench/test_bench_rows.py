@@ -144,3 +144,5 @@ def test_docs_hold_the_last_figures_between_the_marks(tmp_path: Path, counted: R
         assert text.startswith(f"before\n{BEGIN}\n### counted: Counted\n")
         assert text.endswith(f"| counted.runs | 1 |  |  |  |  |  |\n\n{END}\nafter\n")
         assert "old" not in text
+    write_docs(page, [(counted, [])])  # not measured here, but where the page was written
+    assert page.read_text() == text
