@@ -17,6 +17,12 @@ TRANSIENT: dict[str, Any] = {
     "weightDecay": 1e-4,
     "noise": 0.01,
 }
+#: In the plane and in space: more modes of fewer channels, and batches small enough for many steps.
+TRANSIENT_PLANE: dict[str, Any] = {
+    **TRANSIENT,
+    "architecture": {**TRANSIENT["architecture"], "modes": 12, "width": 20},
+    "batchSize": 8,
+}
 STEADY: dict[str, Any] = {
     "architecture": {"name": "fno", "modes": 5, "conserve": "none", "galilean": False, "stream": False},
     "optimizer": "adamw",
@@ -28,7 +34,7 @@ STEADY: dict[str, Any] = {
 
 def fno(*, steady: bool, dimensions: int, cpu_seconds: float | None) -> dict[str, Any]:
     """The peer's stage config; ``cpuBudgetSeconds`` is left out where it is to be what others took."""
-    tuned = STEADY if steady else TRANSIENT
+    tuned = STEADY if steady else TRANSIENT if dimensions == 1 else TRANSIENT_PLANE
     config = OperatorConfig.model_validate({**tuned, "cpuBudgetSeconds": cpu_seconds or 1.0})
     whole = config.resolved(steady=steady, dimensions=dimensions).to_dict()
     if cpu_seconds is None:
