@@ -33,7 +33,7 @@ def cells(line: Mapping[str, Any]) -> list[str]:
 
 
 def write_docs(path: Path, measured: Sequence[tuple[Row, Sequence[Mapping[str, Any]]]]) -> None:
-    """Put the last figures of each row between the two marks; a row that has none here keeps what is there."""
+    """Put the last figures of each row between the marks; a row that has none here keeps what is there."""
     before, rest = path.read_text(encoding="utf-8").split(BEGIN)
     old, after = rest.split(END)
     kept = {part.split(":")[0]: part for part in old.split("### ")[1:]}
