@@ -2,8 +2,9 @@
 
 The network is ``neuraloperator``'s (Li et al., ICLR 2021; Kossaifi et al., 2024). It gets all that ours
 gets but the architecture and Muon: the same cached arrays, normalisation, loss, augmentation by the
-problem's symmetries, input noise, number of validations, schedule over the elapsed share of the same CPU
-seconds, and the best of its validated states. Imports and a first step come before the clock starts.
+problem's symmetries, input noise, validations and the time they may take, schedule over the elapsed share
+of the same CPU seconds, and the best of its validated states. Imports and a first step come before the
+clock starts.
 
 Run as a process of its own, on one thread, it prints its figures as JSON::
 
@@ -31,7 +32,7 @@ from ups_core.models.problem import Problem
 from ups_core.models.rollout import rollout
 from ups_core.train.data import Split
 from ups_core.train.normaliser import Normaliser
-from ups_core.train.schedule import rate, ticks
+from ups_core.train.schedule import affordable, rate, ticks
 from ups_core.train.tasks import Steady, Task, Transient, solve
 
 VALIDATIONS = 20
@@ -133,6 +134,7 @@ def fit(
     weights, generator = list(task.model.parameters()), torch.Generator().manual_seed(seed)
     order, best, kept = torch.empty(0, dtype=torch.long), math.inf, weights
     peak, steps, share, spent = optimizer.param_groups[0]["lr"], 0, 0.0, 0.0
+    validations, validating = 0, 0.0
     started = time.process_time()
     while share < 1:
         if len(order) < batch:
@@ -145,8 +147,12 @@ def fit(
         optimizer.step()
         before, spent, steps = share, time.process_time() - started, steps + 1
         share = spent / seconds
-        if ticks(before, share, VALIDATIONS) and (figure := task.validate()) < best:
-            best, kept = figure, [p.detach().clone() for p in weights]
+        due = ticks(before, share, VALIDATIONS)
+        if due and (share >= 1 or affordable(validating, validations, spent)):
+            began, figure = time.process_time(), task.validate()
+            validations, validating = validations + 1, validating + time.process_time() - began
+            if figure < best:
+                best, kept = figure, [p.detach().clone() for p in weights]
     with torch.no_grad():
         for p, value in zip(weights, kept, strict=True):
             p.copy_(value)
