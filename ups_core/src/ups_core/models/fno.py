@@ -4,6 +4,9 @@ Only the lowest Fourier modes are mixed, so only they are computed: by products 
 discrete transform, axis by axis, which for the few modes and points of a surrogate is faster than a fast
 transform of all of them, and which exports to formats that know no complex numbers. The same weights serve
 any number of points.
+
+Hidden states have their channels last, (B, X[, Y], W): there a layer that mixes channels is one product of
+two matrices over all points of a batch, in about half the time of a convolution of width 1.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ups_core.models.layers import CONV, with_parameters
+from ups_core.models.layers import with_parameters
 from ups_core.models.problem import Problem
 
 if TYPE_CHECKING:
@@ -32,27 +35,26 @@ class FNO(nn.Module):
     def __init__(self, config: FNOConfig, problem: Problem, channels_in: int, channels_out: int) -> None:
         super().__init__()
         d, width = problem.dimensions, config.width
-        conv = CONV[d]
         channels_in += len(problem.varying)
         #: Coordinates are given where walls make places differ; else a shift of the state is all there is.
         self.shift_equivariant = problem.periodic
         self.lift = nn.Sequential(
-            conv(channels_in + (0 if self.shift_equivariant else d), 2 * width, 1),
+            nn.Linear(channels_in + (0 if self.shift_equivariant else d), 2 * width),
             nn.GELU(),
-            conv(2 * width, width, 1),
+            nn.Linear(2 * width, width),
         )
         self.blocks = nn.ModuleList(Block(width, config.modes, d) for _ in range(config.layers))
-        self.widen = conv(width, 2 * width, 1)
-        self.head = conv(2 * width, channels_out, 1)
+        self.widen = nn.Linear(width, 2 * width)
+        self.head = nn.Linear(2 * width, channels_out)
 
     def forward(self, u: Tensor, parameters: Tensor) -> Tensor:
         u = with_parameters(u, parameters)
         if not self.shift_equivariant:
             u = torch.cat([u, _coordinates(u).expand(u.shape[0], -1, *u.shape[2:])], dim=1)
-        h = self.lift(u)  # (B, W, X[, Y])
+        h = self.lift(u.movedim(1, -1))  # (B, X[, Y], W)
         for block in self.blocks:
             h = block(h)
-        return self.head(F.gelu(self.widen(h)))  # (B, C', X[, Y])
+        return self.head(F.gelu(self.widen(h))).movedim(-1, 1)  # (B, C', X[, Y])
 
 
 class Block(nn.Module):
@@ -60,18 +62,17 @@ class Block(nn.Module):
 
     def __init__(self, width: int, modes: int, dimensions: int) -> None:
         super().__init__()
-        conv = CONV[dimensions]
         self.spectral = Spectral(width, modes, dimensions)
-        self.local = conv(width, width, 1)
-        self.inner, self.outer = conv(width, width // 2, 1), conv(width // 2, width, 1)
+        self.local = nn.Linear(width, width)
+        self.inner, self.outer = nn.Linear(width, width // 2), nn.Linear(width // 2, width)
 
     def forward(self, h: Tensor) -> Tensor:
-        g = F.gelu(self.spectral(h) + self.local(h))  # (B, W, X[, Y])
+        g = F.gelu(self.spectral(h) + self.local(h))  # (B, X[, Y], W)
         return h + self.outer(F.gelu(self.inner(g)))
 
 
 class Spectral(nn.Module):
-    """A linear map of channels for each of the lowest Fourier modes: (B, W, X[, Y]) to the same.
+    """A linear map of channels for each of the lowest Fourier modes: (B, X[, Y], W) to the same.
 
     ``modes`` m along the last axis are k = 0 ... m-1, along every other one -(m-1) ... m-1; a grid too
     coarse for some of them does without. Complex values are pairs, in an axis of length 2.
@@ -85,21 +86,22 @@ class Spectral(nn.Module):
         self.stack = nn.Parameter(torch.randn(count, 2 * width, width) / width)
 
     def forward(self, h: Tensor) -> Tensor:
-        space = h.shape[2:]
+        space = h.shape[1:-1]
         kept = [min(self.modes, (n + 1) // 2) for n in space]  # below the highest mode of an even grid
         *others, (n, m) = zip(space, kept, strict=True)
-        z = (h @ _to_half(n, m, h.dtype, h.device)).unflatten(-1, (m, 2))  # (B, W, X[, Y -> K], 2)
-        for axis, (points, modes) in enumerate(others, start=2):
+        z = _to_half(n, m, h.dtype, h.device) @ h  # (B[, X], K*2, W)
+        z = z.unflatten(-2, (m, 2))  # (B[, X], K, 2, W)
+        for axis, (points, modes) in enumerate(others, start=1):
             z = _along(z, axis, _to_modes(points, modes, h.dtype, h.device))
-        shape = z.shape  # (B, W, K[, K'], 2)
-        z = z.flatten(2, -2).permute(2, 0, 3, 1).flatten(2)  # (K, B, 2W)
+        shape = z.shape  # (B, K[, K'], 2, W)
+        z = z.reshape(h.shape[0], -1, 2 * self.width).transpose(0, 1)  # (K, B, 2W)
         w = self.stack if all(k == self.modes for k in kept) else self.stack[self._index(kept)]
         re, im = w.split(self.width, dim=1)  # (K, W, W) both
         mixed = z @ torch.cat([torch.cat([re, im], dim=2), torch.cat([-im, re], dim=2)], dim=1)  # (K, B, 2W)
-        z = mixed.unflatten(2, (2, self.width)).permute(1, 3, 0, 2).reshape(shape)
-        for axis, (points, modes) in enumerate(others, start=2):
+        z = mixed.transpose(0, 1).reshape(shape)
+        for axis, (points, modes) in enumerate(others, start=1):
             z = _along(z, axis, _to_points(points, modes, h.dtype, h.device))
-        return z.flatten(-2) @ _from_half(n, m, h.dtype, h.device)  # (B, W, X[, Y])
+        return _from_half(n, m, h.dtype, h.device) @ z.flatten(-3, -2)  # (B, X[, Y], W)
 
     def _index(self, kept: list[int]) -> Tensor:
         """Which of the modes a coarse grid has."""
@@ -111,37 +113,37 @@ class Spectral(nn.Module):
 
 
 def _along(z: Tensor, axis: int, matrix: Tensor) -> Tensor:
-    """A complex matrix (N, 2, K, 2) applied along an axis of z (..., N, ..., 2)."""
-    n, _, k, _ = matrix.shape
-    out = z.movedim(axis, -2).flatten(-2) @ matrix.reshape(n * 2, k * 2)  # (..., K*2)
-    return out.unflatten(-1, (k, 2)).movedim(-2, axis)
+    """A complex matrix (K, 2, N, 2) applied along an axis of z (..., N, ..., 2, W)."""
+    k, _, n, _ = matrix.shape
+    out = matrix.reshape(k * 2, n * 2) @ z.movedim(axis, -3).flatten(-3, -2)  # (..., K*2, W)
+    return out.unflatten(-2, (k, 2)).movedim(-3, axis)
 
 
 @lru_cache(maxsize=64)
 def _to_half(n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """n real points to the modes 0 ... m-1, (N, K*2)."""
-    matrix = _exponential(n, range(m), -1) / n
-    return torch.view_as_real(matrix).flatten(1).to(device, dtype)
+    """n real points to the modes 0 ... m-1, (K*2, N)."""
+    matrix = _exponential(n, range(m), -1) / n  # (N, K)
+    return torch.stack([matrix.real, matrix.imag], 2).flatten(1).T.contiguous().to(device, dtype)
 
 
 @lru_cache(maxsize=64)
 def _from_half(n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The modes 0 ... m-1 and their mirror images to n real points, (K*2, N)."""
-    matrix = _exponential(n, range(m), 1).T  # (K, N)
-    matrix[1:] *= 2
-    return torch.stack([matrix.real, -matrix.imag], 1).flatten(0, 1).to(device, dtype)
+    """The modes 0 ... m-1 and their mirror images to n real points, (N, K*2)."""
+    matrix = _exponential(n, range(m), 1)  # (N, K)
+    matrix[:, 1:] *= 2
+    return torch.stack([matrix.real, -matrix.imag], 2).flatten(1).to(device, dtype)
 
 
 @lru_cache(maxsize=64)
 def _to_modes(n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """n complex points to the modes 1-m ... m-1, (N, 2, K, 2)."""
-    return _real(_exponential(n, range(1 - m, m), -1) / n).to(device, dtype)
+    """n complex points to the modes 1-m ... m-1, (K, 2, N, 2)."""
+    return _real(_exponential(n, range(1 - m, m), -1).T / n).to(device, dtype)
 
 
 @lru_cache(maxsize=64)
 def _to_points(n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The modes 1-m ... m-1 to n complex points, (K, 2, N, 2)."""
-    return _real(_exponential(n, range(1 - m, m), 1).T).to(device, dtype)
+    """The modes 1-m ... m-1 to n complex points, (N, 2, K, 2)."""
+    return _real(_exponential(n, range(1 - m, m), 1)).to(device, dtype)
 
 
 def _exponential(n: int, modes: range, sign: int) -> Tensor:
@@ -151,8 +153,9 @@ def _exponential(n: int, modes: range, sign: int) -> Tensor:
 
 
 def _real(matrix: Tensor) -> Tensor:
-    """A complex matrix (N, K) as a real one for pairs on its left, (N, 2, K, 2)."""
-    return torch.stack([torch.view_as_real(matrix), torch.view_as_real(1j * matrix)], 1)
+    """A complex matrix (M, N) as a real one for pairs on its right, (M, 2, N, 2)."""
+    rows = torch.stack([matrix.real, -matrix.imag], -1), torch.stack([matrix.imag, matrix.real], -1)
+    return torch.stack(rows, 1)
 
 
 def _coordinates(u: Tensor) -> Tensor:
