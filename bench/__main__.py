@@ -19,6 +19,7 @@ from bench import (
     convert,
     darcy,
     demo,
+    diffusion,
     navier_stokes,
     peer,
 )
@@ -29,7 +30,7 @@ from bench.table import HEADINGS, cells, write_docs
 ROWS = {
     row.name: row
     for row in (
-        *(m.ROW for m in (command, demo, convert, contracts, codec, advection, burgers)),
+        *(m.ROW for m in (command, demo, convert, contracts, codec, diffusion, advection, burgers)),
         burgers.RANGE_ROW,
         burgers.MANY_ROW,
         *(m.ROW for m in (navier_stokes, darcy, peer, architectures)),

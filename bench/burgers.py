@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.contest import OURS, PLAIN, STRONG, Field, metric, speeds, versus
+from bench.contest import OURS, PLAIN, REFERENCE, STRONG, Field, metric, references, speeds, versus
 from bench.rows import Bound, Line, Row
 
 FILE = "examples/quickstart.yaml"
@@ -25,6 +25,9 @@ def main(scratch: Path) -> Iterator[Line]:
     ours = MAIN.train(scratch, OURS, peers=PEERS)
     fno, solver = metric(ours, f"fno.{ERROR}"), metric(ours, f"solver.{ERROR}")
     yield versus(f"burgers.{ERROR}", UNIT, metric(ours, ERROR), fno, "tuned FNO", Bound(0.01, "ratio"))
+    theirs = [found["test"]["test"]["error"] for found in references(ours, MAIN.seconds, REFERENCE)]
+    said, bound = "the FNO of neuraloperator 2.0.0, tuned as ours", Bound(0.01, "ratio")
+    yield versus(f"burgers.{ERROR}.neuraloperator", UNIT, metric(ours, ERROR), theirs, said, bound)
     yield versus(f"burgers.{ERROR}.solver", UNIT, metric(ours, ERROR), solver, "ETDRK4 on the same points")
     still = metric(ours, f"persistence.{ERROR}")
     yield versus(f"burgers.{ERROR}.persistence", UNIT, metric(ours, ERROR), still, "first frame, repeated")
@@ -56,9 +59,9 @@ def many(scratch: Path) -> Iterator[Line]:
         yield versus(name, UNIT, *pair, f"FNO with a channel for nu; {said}", Bound(0.1, "ratio"))
 
 
-FILES = ("bench/burgers.py", "bench/contest.py", FILE)
+FILES = ("bench/burgers.py", "bench/contest.py", "bench/fno.py", FILE)
 ROW = Row("burgers", "Burgers 1-D, nu = 0.01, 300 CPU seconds, three seeds", main, FILES)
 RANGE_ROW = Row("burgers_range", "Burgers 1-D at other viscosities, three seeds", over_range, FILES)
 MANY_ROW = Row(
-    "burgers_many", "Burgers 1-D, six viscosities in one model, three seeds", many, (*FILES[:2], MANY.file)
+    "burgers_many", "Burgers 1-D, six viscosities in one model, three seeds", many, (*FILES[:3], MANY.file)
 )

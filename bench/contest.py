@@ -8,13 +8,15 @@ deviation and every single value are in its detail.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
-from bench.processes import Trained, train
-from bench.rows import Bound, Line
+from bench.processes import Trained, python, train
+from bench.rows import SCRATCH, Bound, Line
 
 SEEDS = 3
 
@@ -24,6 +26,8 @@ OURS = "architecture: default"
 STRONG = "architecture: fno"
 #: Ours without what the family declares.
 PLAIN = "architecture: {name: conv, conserve: none, galilean: false}, augment: false"
+#: The reference implementation's FNO on a line, as chosen on validation data.
+REFERENCE = {"modes": 16, "lr": 4e-3, "noise": 0.01}
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,17 @@ class Field:
             )
             for seed in range(seeds)
         ]
+
+
+def references(runs: Sequence[Trained], seconds: float, recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Train ``neuraloperator``'s FNO on the arrays of each run, in a process of its own, with the run's seed."""
+    options = ["--seconds", str(seconds), "--recipe", json.dumps(recipe), "--test", "test"]
+    found = []
+    for seed, run in enumerate(runs):
+        cache = str(run.objects["cache"].folder(SCRATCH))
+        ran = python("-m", "bench.fno", cache, *options, "--seed", str(seed), quiet=False)
+        found.append(json.loads(ran.out))
+    return found
 
 
 def versus(

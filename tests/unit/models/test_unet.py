@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ups_core.api.architectures import UNetConfig
+from ups_core.models.layers import coarsen, refine
 
 CONFIG = UNetConfig.model_validate({"width": 16, "levels": 2})
 
@@ -38,3 +39,31 @@ def test_every_point_feels_every_other(square):
     model(a, torch.zeros(1, 0))[0, 0, 1, 1].backward()
     assert a.grad is not None
     assert a.grad[0, 0, 7, 7] != 0
+
+
+def test_images_on_a_closed_grid_are_images_on_the_coarse_one():
+    h = torch.randn(2, 3, 17, 9)
+    walls = ("dirichlet", "neumann")
+    coarse = coarsen(h, walls)
+    assert coarse.shape == (2, 3, 9, 5)
+    torch.testing.assert_close(coarsen(h.flip(2), walls), coarse.flip(2))
+    back = refine(coarse, (17, 9), walls)
+    torch.testing.assert_close(back[:, :, ::2, ::2], coarse)  # coarse nodes are nodes of the fine grid
+    torch.testing.assert_close(refine(coarse.flip(3), (17, 9), walls), back.flip(3))
+
+
+@pytest.mark.parametrize("boundary", [("periodic", "periodic"), ("periodic", "neumann")])
+def test_grids_coarsen_and_refine_along_each_axis_by_its_boundary(boundary):
+    h = torch.randn(1, 2, 12, 9)
+    coarse = coarsen(h, boundary)
+    assert coarse.shape == (1, 2, 6, 5)
+    torch.testing.assert_close(coarsen(h.roll(2, 2), boundary), coarse.roll(1, 2))
+    assert refine(coarse, (12, 9), boundary).shape == h.shape
+    ones = torch.ones_like(h)
+    torch.testing.assert_close(refine(coarsen(ones, boundary), (12, 9), boundary), ones)
+
+
+def test_on_a_periodic_grid_a_shift_by_coarse_cells_commutes(torus):
+    model = UNetConfig.model_validate({"width": 16, "levels": 3}).build(torus(shape=(16, 12)))
+    u, none = torch.randn(1, 2, 16, 12), torch.zeros(1, 0)
+    torch.testing.assert_close(model(u.roll((4, 8), (2, 3)), none), model(u, none).roll((4, 8), (2, 3)))

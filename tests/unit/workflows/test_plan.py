@@ -243,6 +243,14 @@ def test_what_needs_a_grid_is_refused_without_one(family, override, said):
         plan(run, entry)
 
 
+def test_what_a_family_declares_linear_is_a_multiplier_unless_it_is_coded():
+    entry = RegisteredDataset("advection1d", f"objects/convert/{'a' * 64}", f"objects/validate/{'b' * 64}")
+    for codec, name in (("", "multiplier"), ("{name: codec, config: {steps: 1}}, ", "gconv")):
+        run, _ = resources(f"spec.stages=[{codec}{{name: operator, config: {{steps: 1}}}}]")
+        operator = plan(run, entry)["train-operator"].recipe["stages"]["operator"]
+        assert operator["config"]["architecture"]["name"] == name
+
+
 def test_the_default_architecture_of_a_mesh_is_points():
     run, _ = resources("spec.stages.operator.config.architecture=default")
     entry = RegisteredDataset(

@@ -29,7 +29,7 @@ Format = Literal["safetensors", "torch-export", "onnx"]
 #: The packages that make ONNX files, of the extra ``onnx``.
 ONNX = ("onnx", "onnxscript")
 #: Architectures that have no form in ONNX: it knows no factorisation of matrices.
-NOT_IN_ONNX = ("homogenised",)
+NOT_IN_ONNX = ("homogenised", "multiplier")
 #: The model card in the object of ``analyze``, and beside what is exported.
 CARD = "MODEL_CARD.md"
 

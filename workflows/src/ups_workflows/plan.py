@@ -324,7 +324,8 @@ def stage_configs(stages: Sequence[Stage], family: str) -> dict[str, dict[str, A
         try:
             config = STAGES[stage.name].model_validate(stage.config)
             if isinstance(config, OperatorConfig):
-                config = config.resolved(steady=steady, dimensions=dimensions, mesh=mesh)
+                linear = problem.modes_evolve_apart and "codec" not in checked
+                config = config.resolved(steady=steady, dimensions=dimensions, mesh=mesh, linear=linear)
         except ValueError as error:
             raise InvalidSpec(
                 "a stage's config is not valid", where=f"spec.stages[{stage.name}].config", found=error

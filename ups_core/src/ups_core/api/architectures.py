@@ -37,6 +37,8 @@ class GridArchitecture(BaseArchitecture):
     """See each state as the observer who moves with its mean, where the family declares that invariance."""
     stream: bool = True
     """See the stream function beside the vorticity, where the family declares one that carries everything."""
+    advect: bool = True
+    """Move that vorticity along its own flow first, and learn what is left."""
 
     def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
         """``forward(u, parameters)``: channels on a grid, and what varies, to channels on the same grid,
@@ -50,8 +52,10 @@ class GridArchitecture(BaseArchitecture):
         if problem.steady:
             return Solve(self.network(problem, channels_in, len(problem.fields)), problem)
         given = channels_in + int(self.stream and problem.vorticity is not None)
+        given += int(self.advect and problem.turn is not None)
         network = self.network(problem, given, channels_out(problem, self.conserve))
-        return Advance(network, problem, conserve=self.conserve, galilean=self.galilean, stream=self.stream)
+        physics = {"galilean": self.galilean, "stream": self.stream, "advect": self.advect}
+        return Advance(network, problem, conserve=self.conserve, **physics)
 
 
 class ConvConfig(GridArchitecture):
@@ -188,6 +192,20 @@ class PointsConfig(Tokens, BaseArchitecture):
         return OnPoints(Points(self, problem, len(problem.inputs), len(problem.fields)), problem)
 
 
+class MultiplierConfig(BaseArchitecture):
+    """A number, or a matrix of the fields, for each Fourier mode: whatever a linear equation with constant
+    coefficients does within a frame. For families that declare that, on periodic grids."""
+
+    name: Literal["multiplier"] = "multiplier"
+    hidden: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Hidden units of the network that gives the numbers, where parameters vary."""
+
+    def build(self, problem: Problem) -> nn.Module:
+        from ups_core.models.multiplier import Multiplier
+
+        return Multiplier(self, problem)
+
+
 class HomogenisedConfig(BaseArchitecture):
     """A small network inside a solver: it predicts the coefficients of the family's discretised operator,
     which is then solved exactly. No pure surrogate, and reported as what it is."""
@@ -206,7 +224,14 @@ class HomogenisedConfig(BaseArchitecture):
 
 
 Architecture = Annotated[
-    ConvConfig | GConvConfig | UNetConfig | FNOConfig | PDETConfig | PointsConfig | HomogenisedConfig,
+    ConvConfig
+    | GConvConfig
+    | UNetConfig
+    | FNOConfig
+    | PDETConfig
+    | PointsConfig
+    | MultiplierConfig
+    | HomogenisedConfig,
     Field(discriminator="name"),
 ]
 
@@ -218,16 +243,22 @@ ARCHITECTURES: dict[str, type[BaseArchitecture]] = {
     "fno": FNOConfig,
     "pdet": PDETConfig,
     "points": PointsConfig,
+    "multiplier": MultiplierConfig,
     "homogenised": HomogenisedConfig,
 }
 
 
 def default_architecture(
-    *, steady: bool, dimensions: int, mesh: bool = False
-) -> GConvConfig | UNetConfig | PointsConfig:
-    """What ``architecture: default`` means: the best on validation data for this kind of problem."""
+    *, steady: bool, dimensions: int, mesh: bool = False, linear: bool = False
+) -> GConvConfig | UNetConfig | PointsConfig | MultiplierConfig:
+    """What ``architecture: default`` means: the best on validation data for this kind of problem.
+
+    ``linear``: each Fourier mode evolves on its own.
+    """
     if mesh:
         return PointsConfig()
+    if linear:
+        return MultiplierConfig()
     if steady:
         return UNetConfig()
     return GConvConfig() if dimensions == 1 else UNetConfig(width=16, levels=4)

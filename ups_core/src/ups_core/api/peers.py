@@ -11,7 +11,14 @@ from ups_core.api.stages import OperatorConfig
 
 #: Without the physics that a family declares: what a person would train who takes the method as published.
 TRANSIENT: dict[str, Any] = {
-    "architecture": {"name": "fno", "modes": 9, "conserve": "none", "galilean": False, "stream": False},
+    "architecture": {
+        "name": "fno",
+        "modes": 9,
+        "conserve": "none",
+        "galilean": False,
+        "stream": False,
+        "advect": False,
+    },
     "optimizer": "adamw",
     "lr": 4e-3,
     "weightDecay": 1e-4,
@@ -24,7 +31,14 @@ TRANSIENT_PLANE: dict[str, Any] = {
     "batchSize": 8,
 }
 STEADY: dict[str, Any] = {
-    "architecture": {"name": "fno", "modes": 5, "conserve": "none", "galilean": False, "stream": False},
+    "architecture": {
+        "name": "fno",
+        "modes": 5,
+        "conserve": "none",
+        "galilean": False,
+        "stream": False,
+        "advect": False,
+    },
     "optimizer": "adamw",
     "lr": 1.6e-2,
     "weightDecay": 1e-4,

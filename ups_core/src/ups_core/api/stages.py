@@ -93,14 +93,17 @@ class OperatorConfig(Training):
 
     _name_alone = field_validator("architecture", mode="before")(named)
 
-    def resolved(self, *, steady: bool, dimensions: int, mesh: bool = False) -> OperatorConfig:
+    def resolved(
+        self, *, steady: bool, dimensions: int, mesh: bool = False, linear: bool = False
+    ) -> OperatorConfig:
         """The same config with every ``default`` replaced by what it stands for.
 
         ValueError where the architecture or the loss needs a grid and there is none, or the other way round.
         """
         update: dict[str, Any] = {}
         if self.architecture == "default":
-            update["architecture"] = default_architecture(steady=steady, dimensions=dimensions, mesh=mesh)
+            kind = {"steady": steady, "mesh": mesh, "linear": linear}
+            update["architecture"] = default_architecture(dimensions=dimensions, **kind)
         elif isinstance(self.architecture, PointsConfig) != mesh:
             fits = "points" if mesh else ", ".join(name for name in ARCHITECTURES if name != "points")
             data = "scattered points" if mesh else "a grid"

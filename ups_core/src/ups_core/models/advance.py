@@ -15,7 +15,8 @@ one who moves with its mean, to the nearest whole cell a frame, so that the boos
 network then need not learn what a uniform flow does, and a faster one than in training is nothing new.
 
 **The flow of a vorticity.** Where a field is the vorticity of the flow that carries it, the network is given
-the stream function beside it (:mod:`~ups_core.models.stream`).
+the stream function beside it (:mod:`~ups_core.models.stream`), and what the flow makes of the vorticity
+within a frame (:mod:`~ups_core.models.flow`): the network predicts what is left.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ups_core.models.flow import Flow
 from ups_core.models.problem import Problem
 from ups_core.models.stream import Stream
 
@@ -36,7 +38,14 @@ class Advance(nn.Module):
     """(B, C, X[, Y]) and (B, P) to the state one frame later, (B, C, X[, Y]); normalised values."""
 
     def __init__(
-        self, network: nn.Module, problem: Problem, *, conserve: Conservation, galilean: bool, stream: bool
+        self,
+        network: nn.Module,
+        problem: Problem,
+        *,
+        conserve: Conservation,
+        galilean: bool,
+        stream: bool,
+        advect: bool,
     ) -> None:
         super().__init__()
         self.network, self.dimensions = network, problem.dimensions
@@ -47,7 +56,8 @@ class Advance(nn.Module):
         self.boost = problem.boost if galilean else None
         flow = problem.vorticity if stream else None
         self.stream = Stream(problem) if flow else None
-        self.vorticity = problem.fields.index(flow) if flow else 0
+        self.flow = Flow(problem) if advect and problem.turn is not None else None
+        self.vorticity = problem.fields.index(problem.vorticity) if problem.vorticity else 0
         self.conserve = conserve
         kept = problem.conserved if conserve != "none" and problem.periodic else ()
         self.kept = [c for c, whether in enumerate(kept) if whether]
@@ -64,11 +74,16 @@ class Advance(nn.Module):
 
     def at_rest(self, u: Tensor, parameters: Tensor) -> Tensor:
         """One frame, seen by an observer at rest."""
-        given = u
+        given, vorticity = [u], u.narrow(1, self.vorticity, 1)
         if self.stream is not None:
-            vorticity = u.narrow(1, self.vorticity, 1)
-            given = torch.cat([u, self.stream(vorticity)], dim=1)  # (B, C+1, X, Y)
-        out = self.network(given, parameters)  # (B, channels_out, X[, Y])
+            given.append(self.stream(vorticity))  # (B, 1, X, Y)
+        if self.flow is not None:
+            after = self.flow(vorticity)  # (B, 1, X, Y)
+            if self.vorticity in self.kept:
+                after = after + (vorticity - after).mean((2, 3), keepdim=True)
+            given.append(after)
+            u = u.index_copy(1, torch.tensor([self.vorticity], device=u.device), after)
+        out = self.network(torch.cat(given, dim=1), parameters)  # (B, channels_out, X[, Y])
         if not self.kept:
             return u + out
         kept, change = out.split([out.shape[1] - len(self.free), len(self.free)], dim=1)

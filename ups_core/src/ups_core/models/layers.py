@@ -51,6 +51,34 @@ def crop(u: Tensor, width: int, dimensions: int) -> Tensor:
     return u
 
 
+def coarsen(h: Tensor, boundary: Sequence[str]) -> Tensor:
+    """h (B, C, X[, Y]) on a grid of twice the spacing, (B, C, X/2[, Y/2]), by local means.
+
+    A periodic axis is cut into pairs. Of an axis between walls every other node stays, the outermost ones
+    included (2n + 1 nodes become n + 1), so that the coarse grid is its own mirror image as the fine one is.
+    """
+    periodic = [kind == "periodic" for kind in boundary]
+    window = [2 if pairs else 3 for pairs in periodic]
+    margin = [0 if pairs else 1 for pairs in periodic]
+    pool = POOL[len(window)]
+    return pool(h, window, stride=2, padding=margin, ceil_mode=True, count_include_pad=False)
+
+
+def refine(h: Tensor, shape: Sequence[int], boundary: Sequence[str]) -> Tensor:
+    """What :func:`coarsen` has made coarse, back on the grid of this ``shape``: (B, C, *shape).
+
+    A pair gets the value of both; between walls the nodes in between are interpolated linearly. Neither moves
+    anything to a side, which in a rollout would add up.
+    """
+    sizes = [h.shape[2:], shape]
+    periodic = [kind == "periodic" for kind in boundary]
+    if any(periodic):
+        h = F.interpolate(h, [sizes[pairs][axis] for axis, pairs in enumerate(periodic)], mode="nearest")
+    if all(periodic):
+        return h
+    return F.interpolate(h, tuple(shape), mode=INTERPOLATION[len(shape)], align_corners=True)
+
+
 def with_parameters(u: Tensor, parameters: Tensor) -> Tensor:
     """u (B, C, X[, Y]) and parameters (B, P) to (B, C+P, X[, Y]): each parameter a constant channel."""
     if parameters.shape[1] == 0:

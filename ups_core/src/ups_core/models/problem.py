@@ -40,9 +40,11 @@ class Problem:
         samples and are therefore given to the network.
     shifts: axes along which a cyclic shift of a sample is again a sample.
     dt: time between frames; None where steady.
+    linear: whether each Fourier mode of the state evolves on its own.
     elliptic: whether the solution is that of -∇·(κ∇u) = f.
     vorticity: the field that is the vorticity of the flow, in a periodic plane; else None.
     box: on a mesh the two ends of the domain along each axis; None on a grid.
+    turn: of such a vorticity one standard deviation times ``dt``; else None.
     boost: where the equation is the same for a moving observer, the speed of one cell a frame in
         standard deviations of the field; else None.
     """
@@ -62,9 +64,11 @@ class Problem:
     varying: tuple[str, ...] = ()
     shifts: tuple[str, ...] = ()
     symmetries: tuple[Transform, ...] = ()
+    linear: bool = False
     elliptic: bool = False
     dt: float | None = None
     vorticity: str | None = None
+    turn: float | None = None
     boost: float | None = None
     box: tuple[tuple[float, float], ...] | None = None
 
@@ -102,6 +106,9 @@ class Problem:
         coordinates = {axis: np.load(folder / "train" / f"{axis.lower()}.npy") for axis in dataset["space"]}
         problem = cls.of(dataset, family, coordinates, np.load(folder / "train" / "parameters.npy"))
         statistics = json.loads((folder / "normaliser.json").read_text())
+        if problem.vorticity is not None and problem.dt is not None:
+            std = statistics["fields"][problem.vorticity]["std"]
+            return replace(problem, turn=std * problem.dt)
         # One field in one periodic dimension: there the boosts by whole cells a frame are exact on the grid.
         if problem.conserved != (True,) or problem.fields != (family.galilean,) or problem.shape[1:]:
             return problem
@@ -152,6 +159,7 @@ class Problem:
             # A code is learned without regard to the symmetries, so it need not have them.
             shifts=() if latent else tuple(family.shifts),
             symmetries=() if latent else tuple(t for t in family.symmetries if square or not t.transpose),
+            linear=not latent and family.modes_evolve_apart,
             elliptic=family.elliptic,
             vorticity=None if latent or len(space) != 2 or {*boundary} != {"periodic"} else family.vorticity,
             dt=dataset["dt"],

@@ -33,9 +33,8 @@ class Stream(nn.Module):
     def __init__(self, problem: Problem) -> None:
         super().__init__()
         lengths = [n * h for n, h in zip(problem.shape, problem.spacing, strict=True)]
-        bases, squares = zip(
-            *(_waves(n, length) for n, length in zip(problem.shape, lengths, strict=True)), strict=True
-        )
+        found = [waves(n, length) for n, length in zip(problem.shape, lengths, strict=True)]
+        bases, _, squares = zip(*found, strict=True)
         square = squares[0][:, None] + squares[1]  # (K, K'), |k|²
         unit = (2 * math.pi * PERIODS / max(lengths)) ** 2
         inverse = torch.where(square > 0, unit / square.clamp(min=1e-12), 0.0)
@@ -47,14 +46,19 @@ class Stream(nn.Module):
         return self.waves_x.T @ (modes * self.inverse) @ self.waves_y  # (B, 1, X, Y)
 
 
-def _waves(points: int, length: float) -> tuple[Tensor, Tensor]:
-    """Sines and cosines as an orthogonal matrix (K, X), K = X, and the squares of their wavenumbers (K,)."""
+def waves(points: int, length: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Sines and cosines as an orthogonal matrix (K, X), K = X; their slopes (K, X); their |k|² (K,)."""
     angle = 2 * math.pi * torch.arange(points, dtype=torch.float64) / points  # (X,)
-    rows, numbers = [torch.full_like(angle, points**-0.5)], [0]
+    rows, slopes, numbers = [torch.full_like(angle, points**-0.5)], [torch.zeros_like(angle)], [0]
     for k in range(1, points // 2 + 1):
-        if 2 * k == points:  # the sine of the highest wave vanishes on the grid
-            rows, numbers = [*rows, (k * angle).cos() * points**-0.5], [*numbers, k]
+        if 2 * k == points:  # the sine of the highest wave vanishes on the grid, and so does its slope
+            rows.append((k * angle).cos() * points**-0.5)
+            slopes.append(torch.zeros_like(angle))
+            numbers.append(k)
             continue
-        rows += [(k * angle).cos() * (2 / points) ** 0.5, (k * angle).sin() * (2 / points) ** 0.5]
+        cosine, sine = ((k * angle).cos() * (2 / points) ** 0.5, (k * angle).sin() * (2 / points) ** 0.5)
+        rows += [cosine, sine]
+        slopes += [-k * sine, k * cosine]
         numbers += [k, k]
-    return torch.stack(rows), (2 * math.pi / length * torch.tensor(numbers, dtype=torch.float64)) ** 2
+    unit = 2 * math.pi / length
+    return torch.stack(rows), torch.stack(slopes) * unit, (unit * torch.tensor(numbers).double()) ** 2

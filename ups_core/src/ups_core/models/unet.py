@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ups_core.models.layers import CONV, INTERPOLATION, POOL, Padded, with_parameters
+from ups_core.models.layers import CONV, Padded, coarsen, refine, with_parameters
 from ups_core.models.problem import Problem
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig, problem: Problem, channels_in: int, channels_out: int) -> None:
         super().__init__()
         d, widths = problem.dimensions, [config.width * 2**level for level in range(config.levels)]
-        self.dimensions = d
+        self.boundary = problem.boundary
         self.lift = Padded(problem, channels_in + len(problem.varying), widths[0])
         pairs = list(pairwise(widths))
         self.left = nn.ModuleList(Block(problem, w) for w in widths)
@@ -48,13 +48,11 @@ class UNet(nn.Module):
         self.head = CONV[d](widths[0], channels_out, 1)
 
     def forward(self, a: Tensor, parameters: Tensor) -> Tensor:
-        pool, mode = POOL[self.dimensions], INTERPOLATION[self.dimensions]
         h = self.left[0](self.lift(with_parameters(a, parameters)))  # (B, W, X[, Y])
         skips = []
         for down, block in zip(self.down, self.left[1:], strict=True):
             skips.append(h)
-            h = block(pool(down(F.silu(h)), 2, ceil_mode=True))  # (B, 2W, X/2[, Y/2])
+            h = block(down(coarsen(F.silu(h), self.boundary)))  # (B, 2W, X/2[, Y/2])
         for up, block, skip in zip(reversed(self.up), reversed(self.right), reversed(skips), strict=True):
-            h = skip + F.interpolate(up(h), skip.shape[2:], mode=mode, align_corners=True)
-            h = block(h)  # (B, W, X[, Y])
+            h = block(skip + refine(up(h), skip.shape[2:], self.boundary))  # (B, W, X[, Y])
         return self.head(F.silu(h))  # (B, C', X[, Y])

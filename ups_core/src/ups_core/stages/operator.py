@@ -20,7 +20,9 @@ from ups_core.train.tasks import Steady, Task, Transient
 
 def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
     problem, normaliser = problem_of(given.trained_on)
-    config = config.resolved(steady=problem.steady, dimensions=problem.dimensions, mesh=problem.mesh)
+    config = config.resolved(
+        steady=problem.steady, dimensions=problem.dimensions, mesh=problem.mesh, linear=problem.linear
+    )
     assert config.architecture != "default"
     settings = config.architecture.to_dict()
     network = published.build("operator", settings, problem)

@@ -31,7 +31,7 @@ from ups_core.models.problem import Problem
 from ups_core.train.checkpoint import check_shapes, shapes_in, shapes_of
 from ups_core.train.normaliser import Normaliser
 
-FORMAT = 2
+FORMAT = 3
 
 #: Stage to the name of the files that it adds.
 NAMES = {

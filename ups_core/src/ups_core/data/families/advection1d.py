@@ -27,6 +27,7 @@ FAMILY = Family(
     defaults=DEFAULTS,
     conserved=("u",),
     shifts=("X",),
+    linear=True,
     # The reflection of space would need beta -> -beta as well.
     symmetries=(Transform("sign", sign=-1),),
     simulate=simulate_in("ups_core.simulate.advection", "advection1d", DEFAULTS),

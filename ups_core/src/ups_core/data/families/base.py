@@ -127,6 +127,8 @@ class Family:
         The field that carries itself: where u(x, t) is a solution, so is u(x - c t, t) + c for any speed c.
     vorticity:
         The field that is the vorticity of the incompressible flow, in the plane, which carries everything.
+    linear:
+        Sums and multiples of solutions are solutions, and no coefficient varies in space.
     elliptic:
         The solution is that of -∇·(κ∇u) = f, with κ and f local functions of the input.
     symmetries:
@@ -157,6 +159,7 @@ class Family:
     shifts: tuple[str, ...] = ()
     galilean: str | None = None
     vorticity: str | None = None
+    linear: bool = False
     elliptic: bool = False
     symmetries: tuple[Transform, ...] = ()
     simulate: Simulate | None = None
@@ -167,6 +170,11 @@ class Family:
     def axes(self) -> str:
         """Letters of the axes that arrays have in space: those of ``space`` on a grid, M on a mesh."""
         return "M" if self.kind == "mesh" else self.space
+
+    @property
+    def modes_evolve_apart(self) -> bool:
+        """Whether no Fourier mode of the state has an influence on another one."""
+        return self.linear and not self.steady and self.kind == "grid" and {*self.shifts} == {*self.space}
 
     def simulation_params(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """``given`` completed with the defaults. Raises InvalidSpec for a name that is not among these."""
