@@ -57,7 +57,7 @@ class Field:
 
 
 def references(runs: Sequence[Trained], seconds: float, recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Train ``neuraloperator``'s FNO on the arrays of each run, in a process of its own, with the run's seed."""
+    """``neuraloperator``'s FNO, trained on the arrays of each run with its seed, in processes of its own."""
     options = ["--seconds", str(seconds), "--recipe", json.dumps(recipe), "--test", "test"]
     found = []
     for seed, run in enumerate(runs):
