@@ -33,13 +33,13 @@ class Flow(nn.Module):
         (x, slope_x, square_x), (y, slope_y, square_y) = found
         square = square_x[:, None] + square_y  # (K, K'), |k|²
         inverse = torch.where(square > 0, problem.turn / square.clamp(min=1e-12), 0.0)
-        cells_x, cells_y = (1 / h for h in problem.spacing)
+        dx, dy = problem.spacing  # a velocity along X is a slope along Y
         named = {
             "x": x,
             "y": y,
             "inverse": inverse,
-            "slope_x": slope_x * cells_y,
-            "slope_y": slope_y * cells_x,
+            "slope_x": slope_x / dy,
+            "slope_y": slope_y / dx,
         }
         for name, value in named.items():
             self.register_buffer(name, value.float(), persistent=False)
@@ -62,7 +62,7 @@ def half_way(velocity: Tensor) -> Tensor:
 
 
 def linear(field: Tensor, moves: Tensor) -> Tensor:
-    """A periodic field (B, C, X, Y) at ``moves`` (B, 2, X, Y) cells along X and Y from each node: the same."""
+    """A periodic field (B, C, X, Y) at ``moves`` (B, 2, X, Y) cells along X and Y from its nodes."""
     wide = pad(field, 1, ("periodic", "periodic"))  # (B, C, X+2, Y+2)
     places = []
     for axis, n in enumerate(field.shape[2:]):

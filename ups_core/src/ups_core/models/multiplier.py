@@ -1,4 +1,4 @@
-"""A Fourier multiplier: all there is to learn of a linear equation whose coefficients are the same everywhere.
+"""A Fourier multiplier: all that there is to learn of a linear equation with constant coefficients.
 
 A map of states on a periodic grid that is linear and commutes with shifts multiplies each Fourier mode by a
 number, or by a matrix where there are several fields, and every such map is of this form (Grafakos, Classical
