@@ -9,16 +9,11 @@ from typing import Any
 
 from ups_core.api.stages import OperatorConfig
 
-#: Without the physics that a family declares: what a person would train who takes the method as published.
+#: Without the physics that a family declares.
+PURE: dict[str, Any] = {"conserve": "none", "galilean": False, "stream": False, "advect": False}
+#: What a person would train who takes the method as published.
 TRANSIENT: dict[str, Any] = {
-    "architecture": {
-        "name": "fno",
-        "modes": 9,
-        "conserve": "none",
-        "galilean": False,
-        "stream": False,
-        "advect": False,
-    },
+    "architecture": {"name": "fno", "modes": 9, **PURE},
     "optimizer": "adamw",
     "lr": 4e-3,
     "weightDecay": 1e-4,
@@ -31,14 +26,7 @@ TRANSIENT_PLANE: dict[str, Any] = {
     "batchSize": 8,
 }
 STEADY: dict[str, Any] = {
-    "architecture": {
-        "name": "fno",
-        "modes": 5,
-        "conserve": "none",
-        "galilean": False,
-        "stream": False,
-        "advect": False,
-    },
+    "architecture": {"name": "fno", "modes": 5, **PURE},
     "optimizer": "adamw",
     "lr": 1.6e-2,
     "weightDecay": 1e-4,
