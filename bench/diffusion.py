@@ -50,7 +50,7 @@ def run(scratch: Path, noise: float, seed: int) -> Trained:
 
 ROW = Row(
     "diffusion",
-    "Burgers 1-D observed with and without noise, three seeds",
+    "Burgers 1-D, observed with and without noise, three seeds",
     measure,
     (FILE, "bench/contest.py"),
 )
