@@ -69,6 +69,9 @@ def _families() -> Iterator[str]:
             "Boundary": ", ".join(f"{axis} {kind}" for axis, kind in family.boundary.items()),
             "Parameters": ", ".join(family.parameters),
             "Conserved": ", ".join(family.conserved),
+            "Maximum principle": ", ".join(family.bounded),
+            "Carried by its own flow": family.vorticity or "",
+            "Linear": "with constant coefficients" if family.linear else "",
             "Symmetries": ", ".join(
                 [
                     *(f"shift along {a}" for a in family.shifts),

@@ -40,6 +40,10 @@ class GridArchitecture(BaseArchitecture):
     advect: bool = True
     """Move that vorticity along its own flow first, and learn what is left."""
 
+    bounded: bool = True
+    """Keep the values of a rollout in the range of its initial state, widened by a twentieth on both sides,
+    where the family declares a maximum principle."""
+
     def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
         """``forward(u, parameters)``: channels on a grid, and what varies, to channels on the same grid,
         without any physics."""
@@ -54,8 +58,8 @@ class GridArchitecture(BaseArchitecture):
         given = channels_in + int(self.stream and problem.vorticity is not None)
         given += int(self.advect and problem.turn is not None)
         network = self.network(problem, given, channels_out(problem, self.conserve))
-        physics = {"galilean": self.galilean, "stream": self.stream, "advect": self.advect}
-        return Advance(network, problem, conserve=self.conserve, **physics)
+        switches = {name: getattr(self, name) for name in ("galilean", "stream", "advect", "bounded")}
+        return Advance(network, problem, conserve=self.conserve, **switches)
 
 
 class ConvConfig(GridArchitecture):

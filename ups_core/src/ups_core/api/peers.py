@@ -9,8 +9,9 @@ from typing import Any
 
 from ups_core.api.stages import OperatorConfig
 
+OFF = dict.fromkeys(("galilean", "stream", "advect", "bounded"), False)
 #: Without the physics that a family declares.
-PURE: dict[str, Any] = {"conserve": "none", "galilean": False, "stream": False, "advect": False}
+PURE: dict[str, Any] = {"conserve": "none", **OFF}
 #: What a person would train who takes the method as published.
 TRANSIENT: dict[str, Any] = {
     "architecture": {"name": "fno", "modes": 9, **PURE},

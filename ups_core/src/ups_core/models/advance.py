@@ -14,6 +14,9 @@ takes the mean off the change.
 one who moves with its mean, to the nearest whole cell a frame, so that the boost is exact on the grid. The
 network then need not learn what a uniform flow does, and a faster one than in training is nothing new.
 
+**A maximum principle.** Where no value of a solution leaves the range of the initial state, none of a rollout
+does (:mod:`~ups_core.models.bounds`).
+
 **The flow of a vorticity.** Where a field is the vorticity of the flow that carries it, the network is given
 the stream function beside it (:mod:`~ups_core.models.stream`), and what the flow makes of the vorticity
 within a frame (:mod:`~ups_core.models.flow`): the network predicts what is left.
@@ -46,6 +49,7 @@ class Advance(nn.Module):
         galilean: bool,
         stream: bool,
         advect: bool,
+        bounded: bool,
     ) -> None:
         super().__init__()
         self.network, self.dimensions = network, problem.dimensions
@@ -62,6 +66,8 @@ class Advance(nn.Module):
         kept = problem.conserved if conserve != "none" and problem.periodic else ()
         self.kept = [c for c, whether in enumerate(kept) if whether]
         self.free = [c for c in range(len(problem.fields)) if c not in self.kept]
+        #: Channels that a rollout keeps in the range of its initial state.
+        self.bounded = [c for c, whether in enumerate(problem.bounded) if whether and bounded]
         with torch.no_grad():  # start near the identity: a frame resembles the one before
             network.get_parameter("head.weight").mul_(0.1)
 

@@ -36,6 +36,7 @@ class Problem:
     wall: for each axis, whether node 0 lies on the wall and the opposite wall is one spacing behind
         the last node (node i of n at i/n). A mirrored sample then has its data on the nodes from 1 on.
     conserved: for each field, whether its spatial mean is constant in time.
+    bounded: for each field, whether no value leaves the range of the initial state.
     parameters: names of the scalar parameters; ``varying``: those that differ between training
         samples and are therefore given to the network.
     shifts: axes along which a cyclic shift of a sample is again a sample.
@@ -60,6 +61,7 @@ class Problem:
     boundary: tuple[str, ...]
     wall: tuple[bool, ...]
     conserved: tuple[bool, ...]
+    bounded: tuple[bool, ...] = ()
     parameters: tuple[str, ...] = ()
     varying: tuple[str, ...] = ()
     shifts: tuple[str, ...] = ()
@@ -154,6 +156,7 @@ class Problem:
             else tuple(k != "periodic" and _starts_on_wall(n) for k, n in zip(boundary, nodes, strict=True)),
             box=tuple(family.box[axis] for axis in space) if mesh else None,
             conserved=tuple(not latent and name in family.conserved for name in fields),
+            bounded=tuple(not latent and name in family.bounded for name in fields),
             parameters=tuple(names),
             varying=tuple(name for name, v in zip(names, vary, strict=True) if v),
             # A code is learned without regard to the symmetries, so it need not have them.

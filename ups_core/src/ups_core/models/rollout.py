@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from ups_core.models.bounds import Bounds
 from ups_core.models.corrector import Corrector
 from ups_core.models.device import device_of
 from ups_core.models.gconv import held_kernels
@@ -23,9 +24,13 @@ def frames(model: nn.Module, u: Tensor, parameters: Tensor, places: Tensor | Non
     """
     beside = (parameters,) if places is None else (parameters, places)
     u, *beside = (given.to(device_of(model)) for given in (u, *beside))
+    bounded = getattr(model, "bounded", [])
+    bounds = Bounds(u, bounded, getattr(model, "kept", [])) if bounded else None
     with held_kernels(model):
         while True:
             u = model(u, *beside)  # (B, C, X[, Y])
+            if bounds is not None:
+                u = bounds(u)
             yield u
 
 

@@ -26,6 +26,7 @@ FAMILY = Family(
     parameters=("beta",),
     defaults=DEFAULTS,
     conserved=("u",),
+    bounded=("u",),
     shifts=("X",),
     linear=True,
     # The reflection of space would need beta -> -beta as well.

@@ -121,6 +121,8 @@ class Family:
     conserved:
         Names of the fields whose spatial mean the equation keeps exactly. None on a mesh: the mean over
         scattered points is not the mean over space.
+    bounded:
+        Names of the fields with a maximum principle: no value ever leaves the range of the initial state.
     shifts:
         Axes along which any cyclic shift of a sample is again a sample.
     galilean:
@@ -156,6 +158,7 @@ class Family:
     parameters: tuple[str, ...] = ()
     defaults: Mapping[str, float] = field(default_factory=dict)
     conserved: tuple[str, ...] = ()
+    bounded: tuple[str, ...] = ()
     shifts: tuple[str, ...] = ()
     galilean: str | None = None
     vorticity: str | None = None

@@ -26,6 +26,7 @@ FAMILY = Family(
     parameters=("Nu",),
     defaults=DEFAULTS,
     conserved=("u",),
+    bounded=("u",),
     shifts=("X",),
     galilean="u",
     symmetries=(Transform("reflection", flip=("X",), sign=-1),),

@@ -26,6 +26,7 @@ FAMILY = Family(
     parameters=("Nu",),
     defaults=DEFAULTS,
     conserved=("w",),
+    bounded=("w",),
     vorticity="w",
     shifts=("X", "Y"),
     # Vorticity is a pseudoscalar: a mirror turns every eddy around.
