@@ -88,9 +88,9 @@ class Tied(nn.Module):
 
 
 @contextmanager
-def held_kernels(model: nn.Module) -> Iterator[None]:
+def held_kernels(*models: nn.Module) -> Iterator[None]:
     """Kernels are made once for all calls within, among which no weight may change: a rollout, for one."""
-    tied = [module for module in model.modules() if isinstance(module, Tied)]
+    tied = [module for model in models for module in model.modules() if isinstance(module, Tied)]
     for module in tied:
         module.held = module.kernel()
     try:

@@ -77,16 +77,17 @@ def ensemble(
     out = torch.empty(len(u), members, steps, *u.shape[1:], dtype=u.dtype)
     size = max(1, BATCH_VALUES // (u[0].numel() * members))
     u, parameters, scale = (given.to(device_of(model)) for given in (u, parameters, scale))
-    for start in range(0, len(u), size):
-        state = u[start : start + size].repeat_interleave(members, 0)  # (B*M, C, X[, Y])
-        p = parameters[start : start + size].repeat_interleave(members, 0)  # (B*M, P)
-        for t in range(steps):
-            prediction = model(state, p)
-            noise = corrector.noise(len(state), generator)
-            residual = corrector.sample(noise, state, prediction, p, evaluations)
-            drawn = prediction + scale * residual  # (B*M, C, X[, Y])
-            out[start : start + size, :, t] = drawn.reshape(-1, members, *u.shape[1:])
-            state = drawn if carried else prediction
+    with held_kernels(model, corrector):
+        for start in range(0, len(u), size):
+            state = u[start : start + size].repeat_interleave(members, 0)  # (B*M, C, X[, Y])
+            p = parameters[start : start + size].repeat_interleave(members, 0)  # (B*M, P)
+            for t in range(steps):
+                prediction = model(state, p)
+                noise = corrector.noise(len(state), generator)
+                residual = corrector.sample(noise, state, prediction, p, evaluations)
+                drawn = prediction + scale * residual  # (B*M, C, X[, Y])
+                out[start : start + size, :, t] = drawn.reshape(-1, members, *u.shape[1:])
+                state = drawn if carried else prediction
     return out
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ups_core.models.corrector import Corrector
 from ups_core.models.device import device_of
+from ups_core.models.gconv import held_kernels
 from ups_core.models.rollout import BATCH_VALUES
 
 
@@ -74,21 +75,22 @@ def search(
     out = torch.empty(len(u), beam, steps, *u.shape[1:], dtype=u.dtype)
     size = max(1, BATCH_VALUES // (u[0].numel() * beam * candidates))
     u, parameters, scale = (given.to(device_of(model)) for given in (u, parameters, scale))
-    for start in range(0, len(u), size):
-        rows = len(u[start : start + size])
-        state = u[start : start + size].repeat_interleave(beam, 0)  # (B*W, C, X[, Y])
-        p = parameters[start : start + size].repeat_interleave(beam * candidates, 0)  # (B*W*K, P)
-        before, score = state, state.new_zeros(rows, beam)  # (B, W)
-        first = torch.arange(rows, device=state.device)[:, None] * beam  # (B, 1)
-        for t in range(steps):
-            prediction = model(state, p[::candidates])  # (B*W, C, X[, Y])
-            seen = [each.repeat_interleave(candidates, 0) for each in (before, state, prediction)]
-            noise = corrector.noise(len(p), generator)
-            residual = spread * corrector.sample(noise, *seen[1:], p, evaluations)  # (B*W*K, C, X[, Y])
-            given = rewards(*seen, residual, p).reshape(-1, beam, candidates)
-            score, place = best(score, given)  # (B, W) both
-            chosen = (first * candidates + place).flatten()  # (B*W,), among all candidates
-            before = seen[2][chosen] + scale * residual[chosen]  # (B*W, C, X[, Y])
-            state = before if carried else seen[2][chosen]
-            out[start : start + size, :, t] = before.reshape(-1, beam, *u.shape[1:])
+    with held_kernels(model, corrector):
+        for start in range(0, len(u), size):
+            rows = len(u[start : start + size])
+            state = u[start : start + size].repeat_interleave(beam, 0)  # (B*W, C, X[, Y])
+            p = parameters[start : start + size].repeat_interleave(beam * candidates, 0)  # (B*W*K, P)
+            before, score = state, state.new_zeros(rows, beam)  # (B, W)
+            first = torch.arange(rows, device=state.device)[:, None] * beam  # (B, 1)
+            for t in range(steps):
+                prediction = model(state, p[::candidates])  # (B*W, C, X[, Y])
+                seen = [each.repeat_interleave(candidates, 0) for each in (before, state, prediction)]
+                noise = corrector.noise(len(p), generator)
+                residual = spread * corrector.sample(noise, *seen[1:], p, evaluations)  # (B*W*K, C, X[, Y])
+                given = rewards(*seen, residual, p).reshape(-1, beam, candidates)
+                score, place = best(score, given)  # (B, W) both
+                chosen = (first * candidates + place).flatten()  # (B*W,), among all candidates
+                before = seen[2][chosen] + scale * residual[chosen]  # (B*W, C, X[, Y])
+                state = before if carried else seen[2][chosen]
+                out[start : start + size, :, t] = before.reshape(-1, beam, *u.shape[1:])
     return out
