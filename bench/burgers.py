@@ -16,8 +16,10 @@ FILE = "examples/quickstart.yaml"
 PEERS = "persistence, solver, fno"
 ERROR, UNIT = "rollout.nrmse", "nRMSE"
 MAIN = Field(FILE, 300)
-#: nu, and how many CPU seconds.
-RANGE = {0.001: 150, 0.1: 150}
+#: Shocks that the grid does not resolve: several frames say where in a cell one is, a single one does not.
+AHEAD = f"{OURS}, unroll: 4, unrollShare: 0.5"
+#: nu, and how it is trained.
+RANGE = {0.001: AHEAD, 0.1: OURS}
 MANY = Field("examples/burgers_many.yaml", 300)
 
 
@@ -41,9 +43,9 @@ def main(scratch: Path) -> Iterator[Line]:
 
 
 def over_range(scratch: Path) -> Iterator[Line]:
-    for nu, seconds in RANGE.items():
-        field = Field(FILE, seconds, [f"dataset.spec.source.simulate.params.nu={nu}"])
-        ours = field.train(scratch, OURS, peers=PEERS)
+    for nu, config in RANGE.items():
+        field = Field(FILE, 150, [f"dataset.spec.source.simulate.params.nu={nu}"])
+        ours = field.train(scratch, config, peers=PEERS)
         peer = metric(ours, f"fno.{ERROR}")
         name = f"burgers_range.nu{nu}.{ERROR}"
         yield versus(name, UNIT, metric(ours, ERROR), peer, "tuned FNO", Bound(0.05, "ratio"))
@@ -52,7 +54,7 @@ def over_range(scratch: Path) -> Iterator[Line]:
 
 
 def many(scratch: Path) -> Iterator[Line]:
-    ours = MANY.train(scratch, OURS, peers=PEERS)
+    ours = MANY.train(scratch, AHEAD, peers=PEERS)
     for split, said in (("", "seen viscosities"), ("unseen.", "a viscosity that no training had")):
         pair = metric(ours, f"{split}{ERROR}"), metric(ours, f"{split}fno.{ERROR}")
         name = f"burgers_many.{split}{ERROR}"

@@ -25,6 +25,12 @@ NODES = (-1, 0, 1, 2)
 class Flow(nn.Module):
     """Vorticity (B, 1, X, Y), normalised, on a periodic box to what the flow makes of it within a frame."""
 
+    x: Tensor
+    y: Tensor
+    slope_x: Tensor
+    slope_y: Tensor
+    inverse: Tensor
+
     def __init__(self, problem: Problem) -> None:
         super().__init__()
         assert problem.turn is not None

@@ -27,6 +27,7 @@ class Multiplier(nn.Module):
     """(B, C, X[, Y]) and (B, P) to the state one frame later, (B, C, X[, Y]); normalised values."""
 
     shift_equivariant = True
+    free: Tensor
 
     def __init__(self, config: MultiplierConfig, problem: Problem) -> None:
         super().__init__()
