@@ -70,6 +70,7 @@ def _families() -> Iterator[str]:
             "Parameters": ", ".join(family.parameters),
             "Conserved": ", ".join(family.conserved),
             "Maximum principle": ", ".join(family.bounded),
+            "Diffuses": "with {1:g} {0}".format(*family.diffusion) if family.diffusion else "",
             "Carried by its own flow": family.vorticity or "",
             "Linear": "with constant coefficients" if family.linear else "",
             "Symmetries": ", ".join(

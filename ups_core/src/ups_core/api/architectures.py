@@ -39,7 +39,8 @@ class GridArchitecture(BaseArchitecture):
     """See the stream function beside the vorticity, where the family declares one that carries everything."""
     advect: bool = True
     """Move that vorticity along its own flow first, and learn what is left."""
-
+    diffuse: bool = True
+    """Diffuse the state first, where the family declares with which coefficient, and learn what is left."""
     bounded: bool = True
     """Keep the values of a rollout in the range of its initial state, widened by a twentieth on both sides,
     where the family declares a maximum principle."""
@@ -56,9 +57,11 @@ class GridArchitecture(BaseArchitecture):
         if problem.steady:
             return Solve(self.network(problem, channels_in, len(problem.fields)), problem)
         given = channels_in + int(self.stream and problem.vorticity is not None)
-        given += int(self.advect and problem.turn is not None)
+        foreseen = self.advect and problem.turn is not None, self.diffuse and problem.diffusion is not None
+        given += len(problem.fields) * any(foreseen)
         network = self.network(problem, given, channels_out(problem, self.conserve))
-        switches = {name: getattr(self, name) for name in ("galilean", "stream", "advect", "bounded")}
+        names = ("galilean", "stream", "advect", "diffuse", "bounded")
+        switches = {name: getattr(self, name) for name in names}
         return Advance(network, problem, conserve=self.conserve, **switches)
 
 

@@ -18,8 +18,11 @@ network then need not learn what a uniform flow does, and a faster one than in t
 does (:mod:`~ups_core.models.bounds`).
 
 **The flow of a vorticity.** Where a field is the vorticity of the flow that carries it, the network is given
-the stream function beside it (:mod:`~ups_core.models.stream`), and what the flow makes of the vorticity
-within a frame (:mod:`~ups_core.models.flow`): the network predicts what is left.
+the stream function beside it (:mod:`~ups_core.models.stream`), and the state is moved along that flow
+(:mod:`~ups_core.models.flow`).
+
+**Diffusion.** Where its coefficient is known, the state is diffused exactly (:mod:`~ups_core.models.heat`).
+The network sees the states before and after, and predicts what is left.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ups_core.models.flow import Flow
+from ups_core.models.heat import Heat
 from ups_core.models.problem import Problem
 from ups_core.models.stream import Stream
 
@@ -49,6 +53,7 @@ class Advance(nn.Module):
         galilean: bool,
         stream: bool,
         advect: bool,
+        diffuse: bool,
         bounded: bool,
     ) -> None:
         super().__init__()
@@ -61,6 +66,7 @@ class Advance(nn.Module):
         flow = problem.vorticity if stream else None
         self.stream = Stream(problem) if flow else None
         self.flow = Flow(problem) if advect and problem.turn is not None else None
+        self.heat = Heat(problem) if diffuse and problem.diffusion is not None else None
         self.vorticity = problem.fields.index(problem.vorticity) if problem.vorticity else 0
         self.conserve = conserve
         kept = problem.conserved if conserve != "none" and problem.periodic else ()
@@ -80,15 +86,12 @@ class Advance(nn.Module):
 
     def at_rest(self, u: Tensor, parameters: Tensor) -> Tensor:
         """One frame, seen by an observer at rest."""
-        given, vorticity = [u], u.narrow(1, self.vorticity, 1)
+        given = [u]
         if self.stream is not None:
-            given.append(self.stream(vorticity))  # (B, 1, X, Y)
-        if self.flow is not None:
-            after = self.flow(vorticity)  # (B, 1, X, Y)
-            if self.vorticity in self.kept:
-                after = after + (vorticity - after).mean((2, 3), keepdim=True)
-            given.append(after)
-            u = u.index_copy(1, torch.tensor([self.vorticity], device=u.device), after)
+            given.append(self.stream(u.narrow(1, self.vorticity, 1)))  # (B, 1, X, Y)
+        if self.flow is not None or self.heat is not None:
+            u = self.foreseen(u, parameters)
+            given.append(u)
         out = self.network(torch.cat(given, dim=1), parameters)  # (B, channels_out, X[, Y])
         if not self.kept:
             return u + out
@@ -102,6 +105,16 @@ class Advance(nn.Module):
         both = torch.empty_like(u)
         both[:, self.kept], both[:, self.free] = kept, change
         return u + both
+
+    def foreseen(self, u: Tensor, parameters: Tensor) -> Tensor:
+        """What the family's declarations alone say of the next frame, from which the network goes on."""
+        if self.flow is not None:
+            before = u.narrow(1, self.vorticity, 1)
+            after = self.flow(before)  # (B, 1, X, Y)
+            if self.vorticity in self.kept:
+                after = after + (before - after).mean((2, 3), keepdim=True)
+            u = u.index_copy(1, torch.tensor([self.vorticity], device=u.device), after)
+        return u if self.heat is None else self.heat(u, parameters)
 
     def _inflow(self, flux: Tensor) -> Tensor:
         """Face fluxes (B, D*C, X[, Y]), entry i at the face behind cell i, to net inflow (B, C, X[, Y])."""

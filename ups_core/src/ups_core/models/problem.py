@@ -13,13 +13,46 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
 from ups_core.data.families.base import Family, Transform, check_kind
 from ups_core.errors import DataInvalid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """D Δt = ``scale`` · exp(``rate`` · p), where p is the varying parameter number ``place``, normalised."""
+
+    scale: float
+    place: int | None = None
+    rate: float = 0.0
+
+    @classmethod
+    def read(cls, family: Family, problem: Problem, parameters: np.ndarray) -> Diffusion | None:
+        """Of training parameters (N, P); None where the family has none, or one that is not positive."""
+        if family.diffusion is None or problem.dt is None or not problem.periodic or not len(parameters):
+            return None
+        name, factor = family.diffusion
+        values = parameters[:, problem.parameters.index(name)]
+        if not (values > 0).all():
+            return None
+        if name not in problem.varying:
+            return cls(float(values[0]) * factor * problem.dt)
+        logarithms = np.log(values)  # as the normaliser takes what is positive
+        scale = float(np.exp(logarithms.mean())) * factor * problem.dt
+        return cls(scale, problem.varying.index(name), float(logarithms.std()))
+
+    def of(self, parameters: Tensor) -> Tensor:
+        """Varying parameters (B, P), normalised, to D Δt: (B,), or () where it is the same for all."""
+        if self.place is None:
+            return parameters.new_tensor(self.scale)
+        return self.scale * (self.rate * parameters[:, self.place]).exp()
 
 
 @dataclass(frozen=True)
@@ -45,6 +78,7 @@ class Problem:
     elliptic: whether the solution is that of -∇·(κ∇u) = f.
     vorticity: the field that is the vorticity of the flow, in a periodic plane; else None.
     box: on a mesh the two ends of the domain along each axis; None on a grid.
+    diffusion: with which coefficient all fields diffuse; None where nobody knows.
     turn: of such a vorticity one standard deviation times ``dt``; else None.
     boost: where the equation is the same for a moving observer, the speed of one cell a frame in
         standard deviations of the field; else None.
@@ -70,6 +104,7 @@ class Problem:
     elliptic: bool = False
     dt: float | None = None
     vorticity: str | None = None
+    diffusion: Diffusion | None = None
     turn: float | None = None
     boost: float | None = None
     box: tuple[tuple[float, float], ...] | None = None
@@ -106,18 +141,20 @@ class Problem:
         """The problem of a cached dataset (``dataset.json`` and the arrays of its ``train`` split)."""
         dataset = json.loads((folder / "dataset.json").read_text())
         coordinates = {axis: np.load(folder / "train" / f"{axis.lower()}.npy") for axis in dataset["space"]}
-        problem = cls.of(dataset, family, coordinates, np.load(folder / "train" / "parameters.npy"))
-        statistics = json.loads((folder / "normaliser.json").read_text())
+        parameters = np.load(folder / "train" / "parameters.npy")
+        problem = cls.of(dataset, family, coordinates, parameters)
+        if problem.steady or dataset.get("latent"):
+            return problem
+        statistics = json.loads((folder / "normaliser.json").read_text())["fields"]
+        problem = replace(problem, diffusion=Diffusion.read(family, problem, parameters))
         if problem.vorticity is not None and problem.dt is not None:
-            std = statistics["fields"][problem.vorticity]["std"]
-            return replace(problem, turn=std * problem.dt)
+            problem = replace(problem, turn=statistics[problem.vorticity]["std"] * problem.dt)
         # One field in one periodic dimension: there the boosts by whole cells a frame are exact on the grid.
-        if problem.conserved != (True,) or problem.fields != (family.galilean,) or problem.shape[1:]:
-            return problem
-        if problem.dt is None or not problem.periodic:
-            return problem
-        std = statistics["fields"][problem.fields[0]]["std"]
-        return replace(problem, boost=problem.spacing[0] / problem.dt / std)
+        boosted = problem.conserved == (True,) and problem.fields == (family.galilean,)
+        if boosted and not problem.shape[1:] and problem.dt is not None and problem.periodic:
+            cell = problem.spacing[0] / problem.dt
+            problem = replace(problem, boost=cell / statistics[problem.fields[0]]["std"])
+        return problem
 
     @classmethod
     def of(

@@ -125,6 +125,8 @@ class Family:
         Names of the fields with a maximum principle: no value ever leaves the range of the initial state.
     shifts:
         Axes along which any cyclic shift of a sample is again a sample.
+    diffusion:
+        The parameter, and its factor, that is the coefficient with which all fields diffuse: D in D Δu.
     galilean:
         The field that carries itself: where u(x, t) is a solution, so is u(x - c t, t) + c for any speed c.
     vorticity:
@@ -160,6 +162,7 @@ class Family:
     conserved: tuple[str, ...] = ()
     bounded: tuple[str, ...] = ()
     shifts: tuple[str, ...] = ()
+    diffusion: tuple[str, float] | None = None
     galilean: str | None = None
     vorticity: str | None = None
     linear: bool = False

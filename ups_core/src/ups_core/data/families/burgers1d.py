@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ups_core.data.families.base import Family, Field, RawLayout, Transform, simulate_in, solver_in
 
 DEFAULTS = {"nu": 0.01, "points": 1024, "frames": 201, "observationNoise": 0.0}
@@ -27,6 +29,7 @@ FAMILY = Family(
     defaults=DEFAULTS,
     conserved=("u",),
     bounded=("u",),
+    diffusion=("Nu", 1 / math.pi),
     shifts=("X",),
     galilean="u",
     symmetries=(Transform("reflection", flip=("X",), sign=-1),),

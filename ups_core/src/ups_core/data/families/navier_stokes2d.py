@@ -28,6 +28,7 @@ FAMILY = Family(
     conserved=("w",),
     bounded=("w",),
     vorticity="w",
+    diffusion=("Nu", 1.0),
     shifts=("X", "Y"),
     # Vorticity is a pseudoscalar: a mirror turns every eddy around.
     symmetries=(
