@@ -21,18 +21,26 @@ class Heat(nn.Module):
         super().__init__()
         assert problem.diffusion is not None
         self.diffusion: Diffusion = problem.diffusion
+        fixed = self.diffusion.place is None
         for axis, (n, h) in enumerate(zip(problem.shape, problem.spacing, strict=True)):
-            basis, _, square = waves(n, n * h)
-            self.register_buffer(f"waves{axis}", basis.float(), persistent=False)
-            self.register_buffer(f"square{axis}", square.float(), persistent=False)
+            basis, _, square = waves(n, n * h)  # (K, X), (K,)
+            if fixed:
+                left = torch.exp(-self.diffusion.scale * square)[:, None]  # (K, 1), of each wave
+                self.register_buffer(f"frame{axis}", (basis.T @ (left * basis)).float(), persistent=False)
+            else:
+                self.register_buffer(f"waves{axis}", basis.float(), persistent=False)
+                self.register_buffer(f"square{axis}", square.float(), persistent=False)
 
     def forward(self, u: Tensor, parameters: Tensor) -> Tensor:
-        strength = self.diffusion.of(parameters)  # (B,) or (), D Δt
-        for axis in range(u.ndim - 2):
-            basis, square = self.get_buffer(f"waves{axis}"), self.get_buffer(f"square{axis}")
-            left = torch.exp(-strength[..., None] * square)  # (B, K) or (K,), what is left of each wave
-            modes = u.movedim(2 + axis, -1) @ basis.T  # (B, C[, Y], K)
-            if left.ndim == 2:
-                left = left.reshape(len(left), *[1] * (u.ndim - 2), -1)
-            u = (modes * left @ basis).movedim(-1, 2 + axis)
+        for axis in range(2, u.ndim):
+            u = self._along(u.movedim(axis, -1), axis - 2, parameters).movedim(-1, axis)
         return u
+
+    def _along(self, u: Tensor, axis: int, parameters: Tensor) -> Tensor:
+        """(B, ..., X) diffused along its last axis."""
+        if self.diffusion.place is None:
+            return u @ self.get_buffer(f"frame{axis}")
+        basis, square = self.get_buffer(f"waves{axis}"), self.get_buffer(f"square{axis}")
+        left = torch.exp(-self.diffusion.of(parameters)[:, None] * square)  # (B, K)
+        left = left.reshape(u.shape[0], *[1] * (u.ndim - 2), -1)  # (B, ..., K)
+        return u @ basis.T * left @ basis

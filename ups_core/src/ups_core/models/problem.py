@@ -49,9 +49,8 @@ class Diffusion:
         return cls(scale, problem.varying.index(name), float(logarithms.std()))
 
     def of(self, parameters: Tensor) -> Tensor:
-        """Varying parameters (B, P), normalised, to D Δt: (B,), or () where it is the same for all."""
-        if self.place is None:
-            return parameters.new_tensor(self.scale)
+        """Varying parameters (B, P), normalised, to D Δt: (B,)."""
+        assert self.place is not None
         return self.scale * (self.rate * parameters[:, self.place]).exp()
 
 
