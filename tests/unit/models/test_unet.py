@@ -26,10 +26,11 @@ def test_the_medium_on_the_wall_tells_something(square):
     assert a.grad[0, 0, 0, 1] != 0
 
 
+@pytest.mark.parametrize("fine", [False, True])
 @pytest.mark.parametrize("points", [7, 8, 13])
-def test_line_of_any_length(line, points):
+def test_line_of_any_length(line, points, fine):
     problem = line(steady=True, shape=(points,), boundary=("neumann",), fields=("u", "v"), inputs=("a",))
-    model = CONFIG.build(problem)
+    model = CONFIG.model_copy(update={"fine": fine}).build(problem)
     assert model(torch.randn(2, 1, points), torch.zeros(2, 0)).shape == (2, 2, points)
 
 

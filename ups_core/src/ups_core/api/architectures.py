@@ -114,6 +114,8 @@ class UNetConfig(GridArchitecture):
     """Channels at the finest level; they double at each coarser one."""
     levels: Annotated[int, Field(ge=1, le=6)] = 3
     """Number of resolutions, the finest included."""
+    fine: bool = False
+    """Convolve a level before it is coarsened and not after: in the plane at four times the cost."""
 
     def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
         from ups_core.models.unet import UNet
@@ -267,5 +269,5 @@ def default_architecture(
     if linear:
         return MultiplierConfig()
     if steady:
-        return UNetConfig()
+        return UNetConfig(fine=True)
     return GConvConfig() if dimensions == 1 else UNetConfig(width=16, levels=4)

@@ -38,7 +38,7 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig, problem: Problem, channels_in: int, channels_out: int) -> None:
         super().__init__()
         d, widths = problem.dimensions, [config.width * 2**level for level in range(config.levels)]
-        self.boundary = problem.boundary
+        self.boundary, self.fine = problem.boundary, config.fine
         self.lift = Padded(problem, channels_in + len(problem.varying), widths[0])
         pairs = list(pairwise(widths))
         self.left = nn.ModuleList(Block(problem, w) for w in widths)
@@ -52,7 +52,9 @@ class UNet(nn.Module):
         skips = []
         for down, block in zip(self.down, self.left[1:], strict=True):
             skips.append(h)
-            h = block(down(coarsen(F.silu(h), self.boundary)))  # (B, 2W, X/2[, Y/2])
+            h = F.silu(h)
+            coarse = coarsen(down(h), self.boundary) if self.fine else down(coarsen(h, self.boundary))
+            h = block(coarse)  # (B, 2W, X/2[, Y/2])
         for up, block, skip in zip(reversed(self.up), reversed(self.right), reversed(skips), strict=True):
             h = block(skip + refine(up(h), skip.shape[2:], self.boundary))  # (B, W, X[, Y])
         return self.head(F.silu(h))  # (B, C', X[, Y])
