@@ -17,6 +17,7 @@ from typing import Any
 
 from bench.processes import Trained, python, train
 from bench.rows import SCRATCH, Bound, Line
+from ups_core.api.peers import PURE
 
 SEEDS = 3
 
@@ -25,7 +26,7 @@ OURS = "architecture: default"
 #: The FNO with all that ours has: Muon, exact symmetries as augmentation, the Galilean frame, an exact mean.
 STRONG = "architecture: fno"
 #: Ours without what the family declares.
-PLAIN = "architecture: {name: conv, conserve: none, galilean: false}, augment: false"
+PLAIN = "architecture: {name: conv, conserve: none, galilean: false, diffuse: false, bounded: false}, augment: false"
 #: The reference implementation's FNO on a line, as chosen on validation data.
 REFERENCE = {"modes": 16, "lr": 4e-3, "noise": 0.01}
 
