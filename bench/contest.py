@@ -26,7 +26,7 @@ OURS = "architecture: default"
 #: The FNO with all that ours has: Muon, exact symmetries as augmentation, the Galilean frame, an exact mean.
 STRONG = "architecture: fno"
 #: Ours without what the family declares.
-PLAIN = "architecture: {name: conv, conserve: none, galilean: false, diffuse: false, bounded: false}, augment: false"
+PLAIN = f"architecture: {json.dumps({'name': 'conv', **PURE})}, augment: false"
 #: The reference implementation's FNO on a line, as chosen on validation data.
 REFERENCE = {"modes": 16, "lr": 4e-3, "noise": 0.01}
 
