@@ -35,7 +35,7 @@ def test_object_holds_what_a_reader_needs(context, line_cache):
     result = train.run(ctx)
     facts = json.loads((ctx.out / "model.json").read_text())
     assert sorted(contents(ctx.out)) == ["curve.jsonl", "model.json", "model.safetensors", "verdicts.json"]
-    assert facts["shapes"]["network.lift.weight"] == [4, 1, 5]
+    assert facts["shapes"]["network.lift.weight"] == [4, 2, 5]  # the state, and what diffusion makes of it
     assert facts["domain"]["data"] == ctx.inputs["data"].digest
     u = np.load(line_cache / "train/u.npy")
     seen = u - u.mean(-1, keepdims=True)  # the network does not see the mean: it moves along

@@ -68,11 +68,11 @@ class Problem:
     wall: for each axis, whether node 0 lies on the wall and the opposite wall is one spacing behind
         the last node (node i of n at i/n). A mirrored sample then has its data on the nodes from 1 on.
     conserved: for each field, whether its spatial mean is constant in time.
-    bounded: for each field, whether no value leaves the range of the initial state.
     parameters: names of the scalar parameters; ``varying``: those that differ between training
         samples and are therefore given to the network.
     shifts: axes along which a cyclic shift of a sample is again a sample.
     dt: time between frames; None where steady.
+    bounded: for each field, whether no value leaves the range of the initial state.
     linear: whether each Fourier mode of the state evolves on its own.
     elliptic: whether the solution is that of -∇·(κ∇u) = f.
     vorticity: the field that is the vorticity of the flow, in a periodic plane; else None.
@@ -94,11 +94,11 @@ class Problem:
     boundary: tuple[str, ...]
     wall: tuple[bool, ...]
     conserved: tuple[bool, ...]
-    bounded: tuple[bool, ...] = ()
     parameters: tuple[str, ...] = ()
     varying: tuple[str, ...] = ()
     shifts: tuple[str, ...] = ()
     symmetries: tuple[Transform, ...] = ()
+    bounded: tuple[bool, ...] = ()
     linear: bool = False
     elliptic: bool = False
     dt: float | None = None
@@ -192,12 +192,12 @@ class Problem:
             else tuple(k != "periodic" and _starts_on_wall(n) for k, n in zip(boundary, nodes, strict=True)),
             box=tuple(family.box[axis] for axis in space) if mesh else None,
             conserved=tuple(not latent and name in family.conserved for name in fields),
-            bounded=tuple(not latent and name in family.bounded for name in fields),
             parameters=tuple(names),
             varying=tuple(name for name, v in zip(names, vary, strict=True) if v),
             # A code is learned without regard to the symmetries, so it need not have them.
             shifts=() if latent else tuple(family.shifts),
             symmetries=() if latent else tuple(t for t in family.symmetries if square or not t.transpose),
+            bounded=tuple(not latent and name in family.bounded for name in fields),
             linear=not latent and family.modes_evolve_apart,
             elliptic=family.elliptic,
             vorticity=None if latent or len(space) != 2 or {*boundary} != {"periodic"} else family.vorticity,
