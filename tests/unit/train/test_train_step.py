@@ -164,7 +164,7 @@ def test_weights_that_do_not_fit_are_refused(trained):
     )
     with pytest.raises(DataInvalid, match=r"network\.lift\.weight") as caught:
         Surrogate.load(trained)
-    assert (caught.value.details["found"], caught.value.details["expected"]) == ("(4, 1, 3)", "(4, 1, 5)")
+    assert (caught.value.details["found"], caught.value.details["expected"]) == ("(4, 2, 3)", "(4, 2, 5)")
 
 
 def test_varying_parameters_are_needed(context, line_cache):
