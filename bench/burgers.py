@@ -34,7 +34,7 @@ def main(scratch: Path) -> Iterator[Line]:
     still = metric(ours, f"persistence.{ERROR}")
     yield versus(f"burgers.{ERROR}.persistence", UNIT, metric(ours, ERROR), still, "first frame, repeated")
     strong = metric(MAIN.train(scratch, STRONG), ERROR)
-    said = "FNO with our optimiser, symmetries and exact mean"
+    said = "FNO with our optimiser, symmetries and physics"
     yield versus(f"burgers.{ERROR}.strong", UNIT, metric(ours, ERROR), strong, said, Bound(0.5, "ratio"))
     plain = metric(MAIN.train(scratch, PLAIN), ERROR)
     said = "tuned FNO; ours without symmetries and conservation"

@@ -23,7 +23,7 @@ SEEDS = 3
 
 #: Configs of the stage ``operator``, but for their limit.
 OURS = "architecture: default"
-#: The FNO with all that ours has: Muon, exact symmetries as augmentation, the Galilean frame, an exact mean.
+#: The FNO with all that ours has: Muon, exact symmetries as augmentation, and whatever the family declares.
 STRONG = "architecture: fno"
 #: Ours without what the family declares.
 PLAIN = f"architecture: {json.dumps({'name': 'conv', **PURE})}, augment: false"

@@ -32,6 +32,11 @@ def test_what_is_inside_is_left_alone():
     assert Bounds(u, [0], [0])(u) is u
 
 
+def test_what_has_diverged_is_to_be_seen():
+    u = torch.tensor([[[0.0, float("inf")]]])
+    assert Bounds(torch.tensor([[[0.0, 1.0]]]), [0], [0])(u) is u
+
+
 def test_what_is_not_conserved_is_only_cut():
     start = torch.tensor([[[0.0, 1.0]]])
     torch.testing.assert_close(Bounds(start, [0], [])(10 * start), torch.tensor([[[0.0, 1 + MARGIN]]]))

@@ -7,6 +7,7 @@ import torch
 
 from ups_core.api.architectures import MultiplierConfig
 from ups_core.errors import InvalidSpec
+from ups_core.models.rollout import rollout
 
 CONFIG = MultiplierConfig()
 NONE = torch.zeros(2, 0).double()
@@ -49,10 +50,20 @@ def test_linear_and_equivariant_whatever_the_weights(torus, fields):
 
 def test_parameters_that_vary_change_the_numbers(line):
     model = CONFIG.build(line(linear=True, varying=("nu",)))
-    u = torch.randn(1, 1, 16).expand(2, 1, 16)
-    slow, fast = model(u, torch.tensor([[-1.0], [1.0]]))
-    assert not torch.allclose(slow, fast)
-    assert torch.allclose(model(u, torch.zeros(2, 1))[0], model(u, torch.zeros(2, 1))[1])
+    u, p = torch.randn(2, 1, 16), torch.tensor([[-1.0], [1.0]])
+    both = model(u, p)
+    for one in range(2):  # each sample by its own parameter
+        torch.testing.assert_close(both[one : one + 1], model(u[one : one + 1], p[one : one + 1]))
+    assert not torch.allclose(model(u, p.flip(0)), both)
+
+
+def test_a_rollout_stays_in_the_range_of_its_initial_state(line):
+    for bounded in (True, False):
+        model = MultiplierConfig(bounded=bounded).build(line(linear=True, bounded=(True,)))
+        torch.nn.init.constant_(model.head, 0.5)
+        u = torch.randn(2, 1, 16)
+        after = rollout(model, u, torch.zeros(2, 0), 30)
+        assert bool(after.abs().max() < 2 * u.abs().max()) is bounded
 
 
 def test_other_equations_are_refused(line):

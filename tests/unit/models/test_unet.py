@@ -53,6 +53,16 @@ def test_images_on_a_closed_grid_are_images_on_the_coarse_one():
     torch.testing.assert_close(refine(coarse.flip(3), (17, 9), walls), back.flip(3))
 
 
+@pytest.mark.parametrize("points", [16, 17])
+def test_nothing_moves_to_a_side_between_walls(points):
+    """A straight line stays one, away from the walls, and mirrors commute, on grids of either parity."""
+    x = torch.arange(points, dtype=torch.float64)[None, None]
+    back = refine(coarsen(x, ["neumann"]), [points], ["neumann"])
+    torch.testing.assert_close(back[..., 2:-2], x[..., 2:-2])
+    h = torch.randn(2, 3, points)
+    torch.testing.assert_close(coarsen(h.flip(2), ["neumann"]), coarsen(h, ["neumann"]).flip(2))
+
+
 @pytest.mark.parametrize("boundary", [("periodic", "periodic"), ("periodic", "neumann")])
 def test_grids_coarsen_and_refine_along_each_axis_by_its_boundary(boundary):
     h = torch.randn(1, 2, 12, 9)

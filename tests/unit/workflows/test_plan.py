@@ -251,6 +251,17 @@ def test_what_a_family_declares_linear_is_a_multiplier_unless_it_is_coded():
         assert operator["config"]["architecture"]["name"] == name
 
 
+@pytest.mark.parametrize(
+    ("family", "codec"), [("burgers1d", ""), ("advection1d", "{name: codec, config: {steps: 1}}, ")]
+)
+def test_a_multiplier_of_what_is_not_linear_is_refused(family, codec):
+    entry = RegisteredDataset(family, f"objects/convert/{'a' * 64}", f"objects/validate/{'b' * 64}")
+    operator = "{name: operator, config: {steps: 1, architecture: multiplier}}"
+    run, _ = resources(f"spec.stages=[{codec}{operator}]")
+    with pytest.raises(InvalidSpec, match="multiplier is for states"):
+        plan(run, entry)
+
+
 def test_the_default_architecture_of_a_mesh_is_points():
     run, _ = resources("spec.stages.operator.config.architecture=default")
     entry = RegisteredDataset(

@@ -208,6 +208,8 @@ class MultiplierConfig(BaseArchitecture):
     name: Literal["multiplier"] = "multiplier"
     hidden: Annotated[int, Field(ge=1, le=1024)] = 64
     """Hidden units of the network that gives the numbers, where parameters vary."""
+    bounded: bool = True
+    """As that of the other architectures."""
 
     def build(self, problem: Problem) -> nn.Module:
         from ups_core.models.multiplier import Multiplier

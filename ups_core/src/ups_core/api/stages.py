@@ -15,6 +15,7 @@ from ups_core.api.architectures import (
     FNOConfig,
     GConvConfig,
     GridArchitecture,
+    MultiplierConfig,
     PDETConfig,
     PointsConfig,
     UNetConfig,
@@ -108,6 +109,8 @@ class OperatorConfig(Training):
             fits = "points" if mesh else ", ".join(name for name in ARCHITECTURES if name != "points")
             data = "scattered points" if mesh else "a grid"
             raise ValueError(f"architecture {self.architecture.name} is not for {data}; there is {fits}")
+        elif isinstance(self.architecture, MultiplierConfig) and not linear:
+            raise ValueError("architecture multiplier is for states, not codes, of a linear family on a grid")
         if self.loss == "h1" and mesh:
             raise ValueError("loss h1 needs a grid: on scattered points there is l2")
         if self.loss == "default":

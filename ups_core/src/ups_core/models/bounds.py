@@ -8,13 +8,20 @@ proportion to their room, so that the mean stays what it was and nothing leaves 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 #: How much wider the range is on both sides, in itself: a maximum may lie between the nodes.
 MARGIN = 0.05
+
+
+def bounds(model: nn.Module, u: Tensor) -> Callable[[Tensor], Tensor]:
+    """What keeps the states after u (B, C, X[, Y]) where the model says that they stay."""
+    channels: Sequence[int] = getattr(model, "bounded", [])
+    kept: Sequence[int] = getattr(model, "kept", [])
+    return Bounds(u, channels, kept) if channels else lambda later: later
 
 
 class Bounds:
@@ -34,8 +41,8 @@ class Bounds:
         """u with no value beyond the range; itself where there is none."""
         own = u[:, self.channels]  # (B, F, X[, Y])
         inside = own.clamp(self.low, self.high)
-        if torch.equal(inside, own):
-            return u
+        if torch.equal(inside, own) or not bool(own.isfinite().all()):
+            return u  # what has diverged is to be seen
         missing = (own - inside).mean(self.space, keepdim=True) * self.conserved  # (B, F, 1[, 1])
         room = torch.where(missing > 0, self.high - inside, inside - self.low)
         share = missing / room.mean(self.space, keepdim=True).clamp(min=1e-30)

@@ -54,29 +54,37 @@ def crop(u: Tensor, width: int, dimensions: int) -> Tensor:
 def coarsen(h: Tensor, boundary: Sequence[str]) -> Tensor:
     """h (B, C, X[, Y]) on a grid of twice the spacing, (B, C, X/2[, Y/2]), by local means.
 
-    A periodic axis is cut into pairs. Of an axis between walls every other node stays, the outermost ones
-    included (2n + 1 nodes become n + 1), so that the coarse grid is its own mirror image as the fine one is.
+    Axes are cut into pairs, but for an odd one between walls: there every other node stays, both outermost
+    ones included (2n + 1 nodes become n + 1). So the coarse grid is its own mirror image as the fine one is.
     """
-    periodic = [kind == "periodic" for kind in boundary]
-    window = [2 if pairs else 3 for pairs in periodic]
-    margin = [0 if pairs else 1 for pairs in periodic]
-    pool = POOL[len(window)]
+    pairs = _pairs(h.shape[2:], boundary)
+    window, margin = [2 if two else 3 for two in pairs], [0 if two else 1 for two in pairs]
+    pool = POOL[len(pairs)]
     return pool(h, window, stride=2, padding=margin, ceil_mode=True, count_include_pad=False)
 
 
 def refine(h: Tensor, shape: Sequence[int], boundary: Sequence[str]) -> Tensor:
     """What :func:`coarsen` has made coarse, back on the grid of this ``shape``: (B, C, *shape).
 
-    A pair gets the value of both; between walls the nodes in between are interpolated linearly. Neither moves
-    anything to a side, which in a rollout would add up.
+    Along a periodic axis a pair gets the value of both; between walls values are interpolated linearly.
+    Neither moves anything to a side, which in a rollout would add up.
     """
-    sizes = [h.shape[2:], shape]
-    periodic = [kind == "periodic" for kind in boundary]
-    if any(periodic):
-        h = F.interpolate(h, [sizes[pairs][axis] for axis, pairs in enumerate(periodic)], mode="nearest")
-    if all(periodic):
-        return h
-    return F.interpolate(h, tuple(shape), mode=INTERPOLATION[len(shape)], align_corners=True)
+    kinds = [
+        "nearest" if kind == "periodic" else "halves" if two else "ends"
+        for kind, two in zip(boundary, _pairs(shape, boundary), strict=True)
+    ]
+    for kind in sorted({*kinds}):
+        sizes = [n if kind == own else old for n, old, own in zip(shape, h.shape[2:], kinds, strict=True)]
+        if kind == "nearest":
+            h = F.interpolate(h, sizes, mode="nearest")
+        else:
+            h = F.interpolate(h, sizes, mode=INTERPOLATION[len(shape)], align_corners=kind == "ends")
+    return h
+
+
+def _pairs(shape: Sequence[int], boundary: Sequence[str]) -> list[bool]:
+    """For each axis, whether it is cut into pairs."""
+    return [kind == "periodic" or n % 2 == 0 for n, kind in zip(shape, boundary, strict=True)]
 
 
 def with_parameters(u: Tensor, parameters: Tensor) -> Tensor:

@@ -28,10 +28,14 @@ class Multiplier(nn.Module):
 
     shift_equivariant = True
     free: Tensor
+    turning: Tensor
 
     def __init__(self, config: MultiplierConfig, problem: Problem) -> None:
         super().__init__()
         _check(problem)
+        #: Conserved channels, and those that a rollout keeps in the range of its initial state.
+        self.kept = [c for c, whether in enumerate(problem.conserved) if whether]
+        self.bounded = [c for c, whether in enumerate(problem.bounded) if whether and config.bounded]
         fields, half = len(problem.fields), problem.shape[-1] // 2 + 1
         #: What each mode does to the fields less the identity, in real and imaginary parts.
         self.shape = (*problem.shape[:-1], half, fields, fields, 2)  # (K[, K'], C, C, 2)
@@ -39,6 +43,10 @@ class Multiplier(nn.Module):
         free[(0,) * problem.dimensions] = 1 - torch.tensor(problem.conserved).float()[:, None, None]
         #: Zero where the mean of a field would change that is conserved, (K[, K'], C, 1, 1); else one.
         self.register_buffer("free", free, persistent=False)
+        turning = torch.ones(half)
+        turning[[0, -1] if problem.shape[-1] % 2 == 0 else [0]] = 0
+        #: Zero for the waves along the last axis that have no phase, (K,); else one.
+        self.register_buffer("turning", turning, persistent=False)
         if problem.varying:
             self.lift = nn.Linear(len(problem.varying), config.hidden)
             self.inner = nn.Linear(config.hidden, config.hidden)
@@ -50,11 +58,15 @@ class Multiplier(nn.Module):
             self.head = nn.Parameter(torch.zeros(self.shape))
 
     def forward(self, u: Tensor, parameters: Tensor) -> Tensor:
-        axes = tuple(range(2, u.ndim))
-        modes = torch.fft.rfftn(u, dim=axes).movedim(1, -1)  # (B, K[, K'], C)
-        change = torch.view_as_complex(self._change(parameters) * self.free) @ modes[..., None]
-        back = torch.fft.irfftn(change[..., 0].movedim(-1, 1), s=u.shape[2:], dim=axes)
-        return u + back  # (B, C, X[, Y])
+        others = tuple(range(2, u.ndim - 1))
+        modes = torch.fft.fftn(torch.fft.rfft(u), dim=others) if others else torch.fft.rfft(u)
+        modes = modes.movedim(1, -1)[..., None]  # (B, K[, K'], C, 1)
+        change = torch.view_as_complex(self._change(parameters) * self.free) @ modes
+        back = change[..., 0].movedim(-1, 1)  # (B, C, K[, K'])
+        back = torch.fft.ifftn(back, dim=others) if others else back
+        # What a real state cannot have, some implementations of the inverse drop and others do not.
+        back = torch.complex(back.real, back.imag * self.turning)
+        return u + torch.fft.irfft(back, n=u.shape[-1])  # (B, C, X[, Y])
 
     def _change(self, parameters: Tensor) -> Tensor:
         """(B, P) to (B or nothing, K[, K'], C, C, 2)."""

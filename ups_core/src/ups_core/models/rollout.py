@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ups_core.models.bounds import Bounds
+from ups_core.models.bounds import bounds
 from ups_core.models.corrector import Corrector
 from ups_core.models.device import device_of
 from ups_core.models.gconv import held_kernels
@@ -24,13 +24,10 @@ def frames(model: nn.Module, u: Tensor, parameters: Tensor, places: Tensor | Non
     """
     beside = (parameters,) if places is None else (parameters, places)
     u, *beside = (given.to(device_of(model)) for given in (u, *beside))
-    bounded = getattr(model, "bounded", [])
-    bounds = Bounds(u, bounded, getattr(model, "kept", [])) if bounded else None
+    within = bounds(model, u)
     with held_kernels(model):
         while True:
-            u = model(u, *beside)  # (B, C, X[, Y])
-            if bounds is not None:
-                u = bounds(u)
+            u = within(model(u, *beside))  # (B, C, X[, Y])
             yield u
 
 
@@ -81,13 +78,14 @@ def ensemble(
         for start in range(0, len(u), size):
             state = u[start : start + size].repeat_interleave(members, 0)  # (B*M, C, X[, Y])
             p = parameters[start : start + size].repeat_interleave(members, 0)  # (B*M, P)
+            within = bounds(model, state)
             for t in range(steps):
-                prediction = model(state, p)
+                prediction = within(model(state, p))
                 noise = corrector.noise(len(state), generator)
                 residual = corrector.sample(noise, state, prediction, p, evaluations)
                 drawn = prediction + scale * residual  # (B*M, C, X[, Y])
                 out[start : start + size, :, t] = drawn.reshape(-1, members, *u.shape[1:])
-                state = drawn if carried else prediction
+                state = within(drawn) if carried else prediction
     return out
 
 

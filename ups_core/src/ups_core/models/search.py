@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from ups_core.models.bounds import bounds
 from ups_core.models.corrector import Corrector
 from ups_core.models.device import device_of
 from ups_core.models.gconv import held_kernels
@@ -82,8 +83,9 @@ def search(
             p = parameters[start : start + size].repeat_interleave(beam * candidates, 0)  # (B*W*K, P)
             before, score = state, state.new_zeros(rows, beam)  # (B, W)
             first = torch.arange(rows, device=state.device)[:, None] * beam  # (B, 1)
+            within = bounds(model, state)
             for t in range(steps):
-                prediction = model(state, p[::candidates])  # (B*W, C, X[, Y])
+                prediction = within(model(state, p[::candidates]))  # (B*W, C, X[, Y])
                 seen = [each.repeat_interleave(candidates, 0) for each in (before, state, prediction)]
                 noise = corrector.noise(len(p), generator)
                 residual = spread * corrector.sample(noise, *seen[1:], p, evaluations)  # (B*W*K, C, X[, Y])
@@ -91,6 +93,6 @@ def search(
                 score, place = best(score, given)  # (B, W) both
                 chosen = (first * candidates + place).flatten()  # (B*W,), among all candidates
                 before = seen[2][chosen] + scale * residual[chosen]  # (B*W, C, X[, Y])
-                state = before if carried else seen[2][chosen]
+                state = within(before) if carried else seen[2][chosen]
                 out[start : start + size, :, t] = before.reshape(-1, beam, *u.shape[1:])
     return out

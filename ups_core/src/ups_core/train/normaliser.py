@@ -1,9 +1,9 @@
 """Values of order one for the network, physical units for everyone else.
 
-All statistics come from the training split. States are divided by their standard deviation; their
-mean is taken off only where nothing forbids it. It stays where the field is conserved, where a
-symmetry changes the field's sign, and where the field is the solution of a steady problem, whose
-relative error is judged against zero and which a wall may hold at zero.
+All statistics come from the training split. States are divided by their standard deviation; their mean is
+taken off only where nothing forbids it. It stays where the field is conserved, where a symmetry changes the
+field's sign, where multiples of solutions are solutions, and where the field is the solution of a steady
+problem, whose relative error is judged against zero and which a wall may hold at zero.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Normaliser:
     def of(cls, statistics: Mapping[str, Any], problem: Problem, parameters: np.ndarray) -> Normaliser:
         """From ``normaliser.json`` and the training parameters (N, P)."""
         signed = any(t.sign != 1 for t in problem.symmetries)
-        shifted = [not (problem.steady or kept or signed) for kept in problem.conserved]
+        shifted = [not (problem.steady or problem.linear or kept or signed) for kept in problem.conserved]
         fields = _scale(statistics["fields"], problem.fields, shifted)
         inputs = _scale(statistics["inputs"], problem.inputs, [True] * len(problem.inputs))
         columns = {name: parameters[:, i] for i, name in enumerate(problem.parameters) if len(parameters)}
