@@ -162,7 +162,9 @@ def test_ctrl_c_leaves_it_running_then_it_is_cancelled_and_goes_on(
 
     following = started(environment, "logs", "endless", "train-operator", "-f", "-n", ups.namespace)
     assert following.stdout is not None
-    assert "train-operator" in following.stdout.readline()
+    assert following.stderr is not None
+    first = following.stdout.readline()
+    assert "train-operator" in first, following.stderr.read()
     cancelled = command("cancel", "endless")
     assert "asked endless to stop with a checkpoint" in cancelled.stderr
     following.communicate(timeout=180)
