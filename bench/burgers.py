@@ -37,7 +37,7 @@ def main(scratch: Path) -> Iterator[Line]:
     said = "FNO with our optimiser, symmetries and physics"
     yield versus(f"burgers.{ERROR}.strong", UNIT, metric(ours, ERROR), strong, said, Bound(0.5, "ratio"))
     plain = metric(MAIN.train(scratch, PLAIN), ERROR)
-    said = "tuned FNO; ours without symmetries and conservation"
+    said = "tuned FNO; ours without what the family declares"
     yield versus(f"burgers.{ERROR}.undeclared", UNIT, plain, fno, said, Bound(0.1, "ratio"))
     yield from speeds("burgers", ours, "frames/CPU-s")
 

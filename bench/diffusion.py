@@ -31,7 +31,7 @@ def measure(scratch: Path) -> Iterator[Line]:
     exact = [run(scratch, 0.0, seed) for seed in range(SEEDS)]
     for name, runs, right in (("noisy.kept", noisy, "kept"), ("exact.dropped", exact, "dropped")):
         said = [run.result("train-diffusion")["verdict"] for run in runs]
-        count = sum(right in verdict for verdict in said)
+        count = sum(verdict.startswith(right) for verdict in said)
         detail = {"peer": "runs", "verdicts": said}
         yield Line(f"diffusion.{name}", count, "runs", SEEDS, Bound(1.0, "ratio", ">="), detail)
 

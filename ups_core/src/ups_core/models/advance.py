@@ -63,8 +63,7 @@ class Advance(nn.Module):
         #: The same of the family's discrete symmetries.
         self.symmetric = bool(getattr(network, "symmetric", False))
         self.boost = problem.boost if galilean else None
-        flow = problem.vorticity if stream else None
-        self.stream = Stream(problem) if flow else None
+        self.stream = Stream(problem) if stream and problem.vorticity is not None else None
         self.flow = Flow(problem) if advect and problem.turn is not None else None
         self.heat = Heat(problem) if diffuse and problem.diffusion is not None else None
         self.vorticity = problem.fields.index(problem.vorticity) if problem.vorticity else 0

@@ -4,8 +4,7 @@ Where the vorticity is carried by the flow that it makes, most of what happens w
 move and wind up: far, and each of them differently. A network that looks a few points around has to learn
 all of that as changes at fixed points. Here every point is followed back along the flow to where its fluid
 came from, and takes the vorticity from there (Staniforth & Côté, Mon. Weather Rev. 119, 1991). It is
-Galilean invariance point by point, and what is left to learn is small and local: diffusion, and how the flow
-bends on the way.
+Galilean invariance point by point, and what is left to learn is small and local.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ups_core.models.fourier import waves
 from ups_core.models.layers import pad
 from ups_core.models.problem import Problem
-from ups_core.models.stream import waves
 
 #: Nodes along an axis that a value between the second and the third of them is interpolated from.
 NODES = (-1, 0, 1, 2)

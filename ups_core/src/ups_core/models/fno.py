@@ -6,7 +6,7 @@ transform of all of them, and which exports to formats that know no complex numb
 any number of points.
 
 Hidden states have their channels last, (B, X[, Y], W): there a layer that mixes channels is one product of
-two matrices over all points of a batch, in about half the time of a convolution of width 1.
+two matrices over all points of a batch, which is faster than a convolution of width 1.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ups_core.models.fourier import waves
 from ups_core.models.problem import Diffusion, Problem
-from ups_core.models.stream import waves
 
 
 class Heat(nn.Module):
