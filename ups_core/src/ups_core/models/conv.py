@@ -26,7 +26,7 @@ class Conv(nn.Module):
     def __init__(self, config: ConvConfig, problem: Problem, channels_in: int, channels_out: int) -> None:
         super().__init__()
         width, kernel, conv = config.width, config.kernel, CONV[problem.dimensions]
-        self.boundary, self.dimensions = problem.boundary, problem.dimensions
+        self.boundary = problem.boundary
         self.margins = [kernel // 2 * dilation for dilation in config.dilations]
         self.halo = kernel // 2 + sum(self.margins)
         self.lift = conv(channels_in + len(problem.varying), width, kernel)
@@ -37,5 +37,5 @@ class Conv(nn.Module):
         u = with_parameters(u, parameters)
         h = self.lift(pad(u, self.halo, self.boundary))  # (B, W, X+2m)
         for block, margin in zip(self.blocks, self.margins, strict=True):
-            h = crop(h, margin, self.dimensions) + block(F.silu(h))  # (B, W, X+2m'), m' = m - margin
+            h = crop(h, margin) + block(F.silu(h))  # (B, W, X+2m'), m' = m - margin
         return self.head(F.silu(h))  # (B, C', X[, Y])

@@ -21,14 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ups_core.models.layers import crop, pad, with_parameters
+from ups_core.models.layers import convolve, crop, narrow, pad, with_parameters
 from ups_core.models.problem import Problem
 from ups_core.models.symmetry import directions, group, quotients, rearrange, sign
 
 if TYPE_CHECKING:
     from ups_core.api.architectures import GConvConfig
-
-CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 class GConv(nn.Module):
@@ -39,7 +37,7 @@ class GConv(nn.Module):
 
     def __init__(self, config: GConvConfig, problem: Problem, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        self.boundary, self.dimensions = problem.boundary, problem.dimensions
+        self.boundary = problem.boundary
         self.margins = [config.kernel // 2 * dilation for dilation in config.dilations]
         sets = max(1, round(config.width / len(group(problem))))
         taps = (config.kernel,) * problem.dimensions
@@ -58,7 +56,7 @@ class GConv(nn.Module):
         u = with_parameters(u, parameters)
         h = self.lift(pad(u, self.halo, self.boundary))  # (B, S*G, X+2m)
         for block, margin in zip(self.blocks, self.margins, strict=True):
-            h = crop(h, margin, self.dimensions) + block(F.silu(h))  # (B, S*G, X+2m'), m' = m - margin
+            h = crop(h, margin) + block(F.silu(h))  # (B, S*G, X+2m'), m' = m - margin
         return self.head(F.silu(h))  # (B, C', X[, Y])
 
 
@@ -121,7 +119,7 @@ class Lift(Tied):
         self.order = len(elements)
 
     def forward(self, u: Tensor) -> Tensor:
-        return _convolve(u, self.kernel(), self.bias.repeat_interleave(self.order))
+        return convolve(u, self.kernel(), self.bias.repeat_interleave(self.order))
 
 
 class Inner(Tied):
@@ -141,10 +139,11 @@ class Inner(Tied):
         fan_in = sets * order * math.prod(taps)
         super().__init__((sets, sets, order, *taps), fan_in, expand)
         self.bias = _uniform(sets, fan_in=fan_in)
-        self.order, self.dilation = order, dilation
+        self.order, self.dilation = order, (dilation,) * problem.dimensions
 
     def forward(self, h: Tensor) -> Tensor:
-        return _convolve(h, self.kernel(), self.bias.repeat_interleave(self.order), self.dilation)
+        bias = self.bias.repeat_interleave(self.order)  # (S*G,)
+        return convolve(h, self.kernel(), bias, dilation=self.dilation)
 
 
 class Head(Tied):
@@ -182,20 +181,16 @@ class Head(Tied):
             for axis in range(d):
                 inside = h
                 for other in range(d):
-                    inside = inside.narrow(2 + other, 1, h.shape[2 + other] - 2 + int(other == axis))
+                    inside = narrow(inside, 2 + other, 1, h.shape[2 + other] - 2 + int(other == axis))
                 faces = kernel[axis * flux : (axis + 1) * flux]
-                out.append(_convolve(inside, faces.unflatten(2, [2 if a == axis else 1 for a in range(d)])))
-            h = crop(h, 1, d)
+                out.append(convolve(inside, faces.unflatten(2, [2 if a == axis else 1 for a in range(d)])))
+            h = crop(h, 1)
         if len(kernel) > d * flux:
             nodes = kernel[d * flux :, :, :1]  # (C', S*G, 1)
-            out.append(_convolve(h, nodes.unflatten(2, [1] * d)))
+            out.append(convolve(h, nodes.unflatten(2, [1] * d)))
         return torch.cat(out, dim=1)  # (B, D*F + C', X[, Y])
 
 
 def _uniform(*shape: int, fan_in: int) -> nn.Parameter:
     bound = fan_in**-0.5
     return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
-
-
-def _convolve(h: Tensor, weight: Tensor, bias: Tensor | None = None, dilation: int = 1) -> Tensor:
-    return CONVOLVE[h.ndim - 2](h, weight, bias, dilation=dilation)

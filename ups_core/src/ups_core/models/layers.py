@@ -10,11 +10,56 @@ from torch.nn import functional as F
 
 from ups_core.models.problem import Problem
 
-CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {
-    1: nn.Conv1d,
-    2: nn.Conv2d,
-    3: nn.Conv3d,
-}
+
+def convolve(
+    h: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sequence[int] = (1,),
+    dilation: Sequence[int] = (1,),
+    groups: int = 1,
+) -> Tensor:
+    """The valid convolution of h (B, C, X[, Y[, Z]]) with ``weight`` (C', C/groups, K[, K[, K]]).
+
+    Values lie in memory with their channels last, for which there are the faster kernels. A line is taken for a
+    plane of one row: for lines there is no such form.
+    """
+    if h.ndim == 3:
+        row, kernel = _channels_last(h.unsqueeze(2)), _channels_last(weight.unsqueeze(2))  # (B, C, 1, X)
+        return F.conv2d(row, kernel, bias, (1, *stride), 0, (1, *dilation), groups).squeeze(2)
+    operation = F.conv2d if h.ndim == 4 else F.conv3d
+    return operation(_channels_last(h), weight, bias, stride, 0, dilation, groups)
+
+
+def _channels_last(h: Tensor) -> Tensor:
+    form = torch.channels_last if h.ndim == 4 else torch.channels_last_3d
+    return h.contiguous(memory_format=form)
+
+
+class Convolution:
+    """Mixed into torch's convolutions: their weights, and the same numbers by :func:`convolve`."""
+
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+    def _conv_forward(self, h: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return convolve(h, weight, bias, self.stride, self.dilation, self.groups)
+
+
+class Conv1d(Convolution, nn.Conv1d):
+    pass
+
+
+class Conv2d(Convolution, nn.Conv2d):
+    pass
+
+
+class Conv3d(Convolution, nn.Conv3d):
+    pass
+
+
+CONV: dict[int, type[Conv1d] | type[Conv2d] | type[Conv3d]] = {1: Conv1d, 2: Conv2d, 3: Conv3d}
 CONV_TRANSPOSE: dict[int, type[nn.ConvTranspose1d] | type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
     1: nn.ConvTranspose1d,
     2: nn.ConvTranspose2d,
@@ -30,7 +75,8 @@ def pad(u: Tensor, width: int, boundary: Sequence[str]) -> Tensor:
     Periodic axes wrap around (also when ``width`` exceeds the grid), Dirichlet axes are filled with
     zeros, Neumann axes repeat their outermost value.
     """
-    for axis, kind in enumerate(boundary, start=2):
+    u = u.movedim(1, -1)  # (B, X[, Y], C): so that gradients, too, have their channels last in memory
+    for axis, kind in enumerate(boundary, start=1):
         n = u.shape[axis]
         if kind == "periodic":
             if width <= n:
@@ -41,13 +87,18 @@ def pad(u: Tensor, width: int, boundary: Sequence[str]) -> Tensor:
             u = u.index_select(axis, torch.arange(-width, n + width, device=u.device).clamp(0, n - 1))
         else:
             u = F.pad(u, [0, 0] * (u.ndim - 1 - axis) + [width, width])
-    return u
+    return u.movedim(-1, 1)
 
 
-def crop(u: Tensor, width: int, dimensions: int) -> Tensor:
-    """The inverse of :func:`pad`: drop ``width`` points from both ends of the last axes."""
-    for axis in range(u.ndim - dimensions, u.ndim):
-        u = u.narrow(axis, width, u.shape[axis] - 2 * width)
+def narrow(u: Tensor, axis: int, start: int, length: int) -> Tensor:
+    """``length`` points of one axis of u (B, C, X[, Y]), as :meth:`torch.Tensor.narrow`; see :func:`pad`."""
+    return u.movedim(1, -1).narrow(axis - 1, start, length).movedim(-1, 1)
+
+
+def crop(u: Tensor, width: int) -> Tensor:
+    """The inverse of :func:`pad`: drop ``width`` points from both ends of every spatial axis."""
+    for axis in range(2, u.ndim):
+        u = narrow(u, axis, width, u.shape[axis] - 2 * width)
     return u
 
 
