@@ -21,8 +21,8 @@ def convolve(
 ) -> Tensor:
     """The valid convolution of h (B, C, X[, Y[, Z]]) with ``weight`` (C', C/groups, K[, K[, K]]).
 
-    Values lie in memory with their channels last, for which there are the faster kernels. A line is taken for a
-    plane of one row: for lines there is no such form.
+    Values lie in memory with their channels last, for which kernels are faster. A line is taken for a plane
+    of one row: for lines there is no such form.
     """
     if h.ndim == 3:
         row, kernel = _channels_last(h.unsqueeze(2)), _channels_last(weight.unsqueeze(2))  # (B, C, 1, X)
