@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from installed import DATASET, Installed, a_dataset, a_run
@@ -174,6 +176,24 @@ def test_a_broken_file_fails_the_dataset_and_schedules_no_further_pod(ups: Insta
     assert failure["stage"] == "convert"
     assert "broken.hdf5" in failure["message"]
     assert set(ups.workflow_steps("ds-broken-1")) == {"resolve", "fetch", "convert"}
+
+
+def test_a_problem_of_ones_own_is_declared_and_trained_on(ups: Installed):
+    values = np.random.default_rng(0).standard_normal((8, 3, 32)).astype(np.float32)
+    np.savez(file := io.BytesIO(), height=values)
+    ups.store.put("raw/lake.npz", file.getvalue())
+    layout = {"state": "height", "axes": "NTX", "nodes": "left", "frameInterval": 0.1}
+    periodic = {"boundary": {"x": "periodic"}, "shifts": ["x"]}
+    declared = {"space": "X", "fields": [{"name": "h", "unit": "m"}], "layout": layout, **periodic}
+    lake = a_dataset("lake", family="lake", declaration=declared, splits={"train": 4, "val": 2, "test": 2})
+    lake["spec"]["source"] = {"uri": f"{ups.store_uri}/raw/lake.npz"}
+    del lake["spec"]["convert"]
+    ups.apply(lake)
+    ups.apply(a_run("lake", {"config": {"steps": 10}}, datasetRef={"name": "lake"}))
+    status = ups.ended("trainingrun", "lake")
+    assert status["phase"] == "Succeeded", status
+    assert status["dataset"]["family"]["name"] == "lake"
+    assert "persistence.rollout.nrmse" in status["metrics"]
 
 
 def test_a_loss_that_is_no_number_fails_the_stage(ups: Installed, tiny: dict[str, Any]):

@@ -78,7 +78,7 @@ def _run(draft: Draft, run: TrainingRun, attempt: int) -> Mapping[str, Any]:
     return manifest
 
 
-def _dataset(draft: Draft, run: TrainingRun) -> dict[str, str] | None:
+def _dataset(draft: Draft, run: TrainingRun) -> dict[str, Any] | None:
     """What the run trains on; None while its Dataset is not ready."""
     name, found = dataset_name(draft.facts.resource), draft.facts.dataset
     if run.spec.dataset is not None:
@@ -101,7 +101,7 @@ def _dataset(draft: Draft, run: TrainingRun) -> dict[str, str] | None:
     _check(run, dataset, status, draft)
     set_condition(draft.status, "DatasetReady", True, "Ready", now=draft.now)
     made = {each["name"]: f"objects/{each['uri'].rpartition('objects/')[2]}" for each in status["artifacts"]}
-    return {"family": dataset.spec.family, "converted": made["convert"], "validated": made["validate"]}
+    return {"family": dataset.spec.described, "converted": made["convert"], "validated": made["validate"]}
 
 
 def _wait(draft: Draft, name: str, reason: str, message: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ups_core.api import Dataset, TrainingRun
@@ -60,6 +62,44 @@ def test_an_edit_changes_the_keys_of_what_reads_it(edit, changed):
     run, dataset = resources(edit) if "artifacts" not in edit else resources(edit, f"dataset.{edit}")
     keys = keys_of(plan(run, dataset))
     assert {name for name in ALL if keys[name] != BASE[name]} == changed
+
+
+DECLARED = """\
+apiVersion: ups.dev/v1alpha1
+kind: Dataset
+metadata: {name: demo}
+spec:
+  family: mine
+  declaration:
+    space: X
+    fields: [{name: u}]
+    layout: {state: u, axes: NTX, nodes: left, frameInterval: 0.1}
+    boundary: {x: periodic}
+  source: {simulate: {samples: 8}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("edit", "reconverts"),
+    [
+        ("declaration.layout.frameInterval=0.2", True),
+        ("declaration.conserved=[u]", True),  # with a stride, the converter keeps the means
+        ("family=yours", True),
+        ("declaration.shifts=[x]", False),
+        ("declaration.linear=true", False),
+        ("declaration.title=Mine", False),
+    ],
+)
+def test_what_is_known_of_an_equation_is_not_in_the_key_of_its_arrays(edit, reconverts):
+    def recipes(*overrides: str) -> dict[str, Any]:
+        loaded, findings = parse(DECLARED, "mine.yaml", overrides)
+        assert findings == []
+        spec = loaded.datasets["demo"].spec
+        return {"convert": spec.of_arrays, "validate": spec.described}
+
+    before, after = recipes(), recipes(f"dataset.spec.{edit}")
+    assert (before["convert"] != after["convert"]) == reconverts
+    assert before["validate"] != after["validate"]
 
 
 def test_comments_and_names_change_no_key():

@@ -4,7 +4,8 @@
   file of the same name with the suffix ``.parameters.npy``, (N, P).
 - ``.npz``: the values as ``u`` (steady: ``a``), parameters under their names (a number, or (N,)), and what
   training is compared with: nodes ``x``, ``y``, times ``t``, ``units`` (C,) of the channels. On a mesh ``x``
-  and ``y`` are where the points lie, (M,) or (N, M), and have to be there.
+  and ``y`` are where the points lie, (M,) or (N, M), and have to be there. Or a layout of the family's raw
+  files, as below.
 - HDF5 (``.hdf5``, ``.h5``) and Zarr (``.zarr``): arrays of the same names, as the converter writes them, or a
   layout that the family's raw files have, as PDEBench's. Parameters are found where the converter finds
   them: in attributes, arrays and the file's name. Of trajectories frame 0 is read, and nothing else.
@@ -24,7 +25,7 @@ import numpy as np
 
 from ups_core.data.canonical import state_axes
 from ups_core.data.families import family as family_of
-from ups_core.data.families.base import RawLayout
+from ups_core.data.families.base import Family, RawLayout
 from ups_core.data.parameters import look_for
 from ups_core.data.raw import HDF5_SUFFIXES, ZARR_SUFFIX, RawArray, RawReader, open_raw
 from ups_core.data.stream import Selection
@@ -46,10 +47,10 @@ def read(path: Path, problem: Problem) -> Given:
     """What a file gives for ``problem``. NotFound where there is none, DataInvalid for another form."""
     if not path.exists():
         raise NotFound("there is no such file", where=path, fix="give a file of states or inputs to --input")
+    if path.suffix.lower() in (*HDF5_SUFFIXES, ZARR_SUFFIX) or _is_raw_npz(path, problem):
+        return read_arrays(path, problem)
     if path.suffix == ".npz":
         return read_npz(path, problem)
-    if path.suffix.lower() in (*HDF5_SUFFIXES, ZARR_SUFFIX):
-        return read_arrays(path, problem)
     return read_npy(path, problem)
 
 
@@ -72,7 +73,7 @@ def read_npy(path: Path, problem: Problem) -> Given:
 
 
 def read_npz(path: Path, problem: Problem) -> Given:
-    main = "a" if problem.steady else "u"
+    main = _main(problem)
     axes = [axis.lower() for axis in problem.space] + ([] if problem.steady else ["t"])
     with _opened(path):
         loaded = np.load(path, allow_pickle=False)
@@ -104,8 +105,18 @@ def read_npz(path: Path, problem: Problem) -> Given:
     )
 
 
+def _is_raw_npz(path: Path, problem: Problem) -> bool:
+    """Whether its names are not those of :func:`read_npz`, but of a layout of the family's ``.npz`` files."""
+    if path.suffix != ".npz":
+        return False
+    with _opened(path):
+        names = np.load(path, allow_pickle=False).files
+    own = {form.state for form in _raw_forms(problem, (".npz",))}
+    return _main(problem) not in names and not own.isdisjoint(names)
+
+
 def read_arrays(path: Path, problem: Problem) -> Given:
-    """From HDF5 or Zarr."""
+    """From HDF5, Zarr or raw ``.npz`` files."""
     with open_raw(path, str(path)) as reader:
         layout = _layout(reader, problem)
         name, axes = layout.state, layout.state_axes
@@ -140,7 +151,8 @@ def read_arrays(path: Path, problem: Problem) -> Given:
 
 def _layout(reader: RawReader, problem: Problem) -> RawLayout:
     """The first form in which the file holds what is asked for."""
-    for form in (forms := _forms(problem)):
+    suffix = Path(reader.source).suffix.lower()
+    for form in (forms := _forms(problem, (suffix,) if suffix == ".npz" else HDF5_SUFFIXES)):
         if form.state in reader.arrays and len(reader.arrays[form.state].shape) == len(form.state_axes):
             return form
     raise DataInvalid(
@@ -152,21 +164,33 @@ def _layout(reader: RawReader, problem: Problem) -> RawLayout:
     )
 
 
-def _forms(problem: Problem) -> list[RawLayout]:
+def _forms(problem: Problem, suffixes: Iterable[str]) -> list[RawLayout]:
     """The converter's names, with or without samples and frames, then the raw layouts of the family.
 
     ``state`` is the array to predict from, of a steady problem the input.
     """
-    family = family_of(problem.family)
-    main, axes = "a" if problem.steady else "u", state_axes(family)
+    axes = state_axes(_family(problem))
     nodes = {axis: axis.lower() for axis in "T" + problem.space}
     own = dict.fromkeys((axes, axes.replace("T", ""), "C" + problem.axes))
-    forms = [RawLayout("ups", (), main, each, coordinates=nodes) for each in own]
-    for raw in family.layouts:
-        if set(raw.suffixes) & set(HDF5_SUFFIXES):
-            given = replace(raw, state=raw.input, state_axes=raw.input_axes) if problem.steady else raw
-            forms.append(given)
-    return forms
+    forms = [RawLayout("ups", (), _main(problem), each, coordinates=nodes) for each in own]
+    return [*forms, *_raw_forms(problem, suffixes)]
+
+
+def _raw_forms(problem: Problem, suffixes: Iterable[str]) -> list[RawLayout]:
+    """The family's layouts of files with one of these endings."""
+    return [
+        replace(raw, state=raw.input, state_axes=raw.input_axes) if problem.steady else raw
+        for raw in _family(problem).layouts
+        if not set(raw.suffixes).isdisjoint(suffixes)
+    ]
+
+
+def _family(problem: Problem) -> Family:
+    return family_of(problem.declaration or problem.family)
+
+
+def _main(problem: Problem) -> str:
+    return "a" if problem.steady else "u"
 
 
 def _states(reader: RawReader, layout: RawLayout, problem: Problem) -> np.ndarray:

@@ -18,6 +18,7 @@ from ups_core.api.peers import fno
 from ups_core.api.stages import ON_MESHES, STAGES, STEADY, CorrectorConfig, OperatorConfig, Training
 from ups_core.api.templates import expanded
 from ups_core.api.trainingrun import Stage
+from ups_core.data.families import Described
 from ups_core.data.families import family as family_of
 from ups_core.data.families.base import check_kind
 from ups_core.errors import InvalidSpec
@@ -71,7 +72,7 @@ class Plan:
 class RegisteredDataset:
     """A dataset that is published already: its registry entry stands for the steps that made it."""
 
-    family: str
+    family: Described
     converted: str
     validated: str
 
@@ -99,7 +100,7 @@ def dataset_steps(dataset: Dataset) -> list[PlannedStep]:
         name="convert",
         step="convert",
         record=record,
-        recipe={"family": spec.family, "convert": spec.convert.to_dict()},
+        recipe={"family": spec.of_arrays, "convert": spec.convert.to_dict()},
         inputs={"raw": raw.name},
     )
     validate = PlannedStep(
@@ -107,7 +108,7 @@ def dataset_steps(dataset: Dataset) -> list[PlannedStep]:
         step="validate",
         record=record,
         recipe={
-            "family": spec.family,
+            "family": spec.described,
             "splits": spec.to_dict()["splits"],
             "seed": spec.seed,
             "validation": spec.validation.to_dict(),
@@ -136,13 +137,13 @@ def raw_step(spec: DatasetSpec, record: str) -> PlannedStep:
     source = spec.source
     if source.simulate is not None:
         # With the family's defaults written out: leaving one out, or changing one, must not share a key.
-        params = family_of(spec.family).simulation_params(source.simulate.params)
+        params = family_of(spec.described).simulation_params(source.simulate.params)
         simulate = {**source.simulate.to_dict(), "params": dict(params)}
         return PlannedStep(
             name="simulate",
             step="simulate",
             record=record,
-            recipe={"family": spec.family, "source": {"simulate": simulate}},
+            recipe={"family": spec.described, "source": {"simulate": simulate}},
             shards=source.simulate.shards,
         )
     whole = source.to_dict()
@@ -152,7 +153,7 @@ def raw_step(spec: DatasetSpec, record: str) -> PlannedStep:
         record=record,
         # What was asked for by name and hash; where it lies is no part of what it is.
         recipe={"source": {k: whole[k] for k in ("pattern", "sha256", "md5") if k in whole}},
-        options={"source": {**whole, "family": spec.family}},
+        options={"source": {**whole, "family": spec.of_arrays}},
     )
 
 
@@ -163,7 +164,7 @@ def run_steps(run: TrainingRun, dataset: Dataset | RegisteredDataset) -> list[Pl
     """
     spec, record = run.spec, record_of(run)
     if isinstance(dataset, Dataset):
-        family, converted, validated = dataset.spec.family, "convert", "validate"
+        family, converted, validated = dataset.spec.described, "convert", "validate"
     else:
         family, converted, validated = dataset.family, dataset.converted, dataset.validated
     cache = PlannedStep(
@@ -220,7 +221,7 @@ def as_yaml(resources: list[Dataset | TrainingRun]) -> str:
     return yaml.safe_dump_all(documents, sort_keys=False)
 
 
-def train_steps(run: TrainingRun, family: str, *, seed: int, suffix: str) -> list[PlannedStep]:
+def train_steps(run: TrainingRun, family: Described, *, seed: int, suffix: str) -> list[PlannedStep]:
     """One ``train`` for each stage, which takes the object of the one before.
 
     After a codec, ``encode`` makes what later stages train on. Which stages are kept is found out as they
@@ -266,7 +267,7 @@ def train_steps(run: TrainingRun, family: str, *, seed: int, suffix: str) -> lis
     return steps
 
 
-def fno_step(run: TrainingRun, family: str, *, seed: int, suffix: str) -> PlannedStep:
+def fno_step(run: TrainingRun, family: Described, *, seed: int, suffix: str) -> PlannedStep:
     """Training of the peer, for the CPU seconds that the stages of its seed have, or else will have taken.
 
     In the first case its key does not depend on theirs, so that one peer stands beside many runs.
@@ -278,7 +279,7 @@ def fno_step(run: TrainingRun, family: str, *, seed: int, suffix: str) -> Planne
         raise InvalidSpec(
             "the peer fno needs a grid",
             where="spec.evaluation.peers",
-            found=f"family {family}, kind {problem.kind}",
+            found=f"family {problem.name}, kind {problem.kind}",
             expected="persistence, solver",
             fix="remove fno from spec.evaluation.peers",
         )
@@ -299,7 +300,7 @@ def fno_step(run: TrainingRun, family: str, *, seed: int, suffix: str) -> Planne
     )
 
 
-def stage_configs(stages: Sequence[Stage], family: str) -> dict[str, dict[str, Any]]:
+def stage_configs(stages: Sequence[Stage], family: Described) -> dict[str, dict[str, Any]]:
     """The config of each stage, checked, with every default and ``default`` itself written out."""
     problem = family_of(family)
     check_kind(problem)
@@ -310,14 +311,14 @@ def stage_configs(stages: Sequence[Stage], family: str) -> dict[str, dict[str, A
             raise InvalidSpec(
                 f"stage {stage.name} is for {'transient' if steady else 'steady'} problems",
                 where=f"spec.stages[{stage.name}]",
-                found=f"the {'steady' if steady else 'transient'} family {family}",
+                found=f"the {'steady' if steady else 'transient'} family {problem.name}",
                 fix=f"remove the stage {stage.name}",
             )
         if mesh and stage.name not in ON_MESHES:
             raise InvalidSpec(
                 f"stage {stage.name} needs a grid",
                 where=f"spec.stages[{stage.name}]",
-                found=f"family {family}, kind mesh",
+                found=f"family {problem.name}, kind mesh",
                 expected=", ".join(ON_MESHES),
                 fix=f"remove the stage {stage.name}",
             )

@@ -23,6 +23,7 @@ from ups_core.api.common import (
     Volume,
     WorkflowRef,
 )
+from ups_core.api.declaration import Declaration
 from ups_core.api.model import (
     Model,
     PositiveFloat,
@@ -165,7 +166,10 @@ class DatasetSpec(Model):
     """What the data are. All but `suspend`, `restart` and `reclaimPolicy` is immutable."""
 
     family: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=40)]
-    """Physical problem, e.g. `burgers1d`; see the list of families."""
+    """Physical problem, e.g. `burgers1d`; see the list of families. With `declaration` a name of your own."""
+    declaration: Declaration | None = None
+    """A problem that is not in that list: its fields, its files and, as far as they are known, its symmetries
+    and conserved sums."""
     source: Source
     """Where the raw files come from."""
     convert: Convert = Convert()
@@ -211,6 +215,16 @@ class DatasetSpec(Model):
     restart: Restart = 0
     reclaim_policy: Literal["Retain", "Delete"] = "Retain"
     """`Delete`: deleting the resource removes its registry entry. Objects go by `ups gc`. Mutable."""
+
+    @property
+    def described(self) -> str | dict[str, Any]:
+        """The family as recipes have it: its name, or its declaration with the name."""
+        return self.family if self.declaration is None else self.declaration.named(self.family)
+
+    @property
+    def of_arrays(self) -> str | dict[str, Any]:
+        """The same, without what conversion does not depend on."""
+        return self.family if self.declaration is None else self.declaration.of_arrays().named(self.family)
 
     @model_validator(mode="after")
     def _needed_splits(self) -> DatasetSpec:

@@ -376,8 +376,8 @@ class Cost(Model):
 class PinnedDataset(Model):
     """What a run trains on, fixed when it was admitted."""
 
-    family: str
-    """Physical problem."""
+    family: str | dict[str, Any]
+    """Physical problem: the name of its family, or what the Dataset declares."""
     converted: str
     """Object of the converted arrays, `objects/convert/<key>` in the store."""
     validated: str

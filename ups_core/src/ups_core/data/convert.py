@@ -170,7 +170,9 @@ def _coordinates(
     for axis in coordinate_axes(family):
         size = _raw_size(reader, layout, axis)
         stored = layout.coordinates.get(axis)
-        if stored is None:
+        if stored is None and axis == "T" and layout.frame_interval is not None:
+            nodes = np.arange(size) * layout.frame_interval
+        elif stored is None:
             _expect(
                 layout.nodes is not None and axis != "T",
                 f"no coordinates for axis {axis}",

@@ -76,6 +76,7 @@ class Problem:
     linear: whether each Fourier mode of the state evolves on its own.
     elliptic: whether the solution is that of -∇·(κ∇u) = f.
     vorticity: the field that is the vorticity of the flow, in a periodic plane; else None.
+    declaration: what a Dataset declares of its family, which then has no module; else None.
     box: on a mesh the two ends of the domain along each axis; None on a grid.
     diffusion: with which coefficient all fields diffuse; None where nobody knows.
     turn: of such a vorticity one standard deviation times ``dt``; else None.
@@ -107,6 +108,7 @@ class Problem:
     turn: float | None = None
     boost: float | None = None
     box: tuple[tuple[float, float], ...] | None = None
+    declaration: dict[str, Any] | None = None
 
     @property
     def dimensions(self) -> int:
@@ -128,8 +130,9 @@ class Problem:
         return all(kind == "periodic" for kind in self.boundary)
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``model.json``; that of a grid does not mention the box of a mesh."""
-        return {name: value for name, value in asdict(self).items() if name != "box" or self.mesh}
+        """For ``model.json``; what only meshes or declared families have is mentioned only there."""
+        rare = ("box", "declaration")
+        return {name: value for name, value in asdict(self).items() if value is not None or name not in rare}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Problem:
@@ -178,7 +181,8 @@ class Problem:
         vary = np.ptp(parameters, axis=0) > 0 if len(parameters) else np.zeros(len(names), bool)
         square = len({len(n) for n in nodes}) == 1 and len({family.box.get(axis) for axis in space}) == 1
         return cls(
-            family=dataset["family"],
+            family=family.name,
+            declaration=None if isinstance(dataset["family"], str) else dict(dataset["family"]),
             steady=dataset["steady"],
             space=space,
             fields=tuple(fields),

@@ -43,11 +43,11 @@ def _checks(resources: Resources, store_uri: str) -> Iterator[Callable[[], objec
 
 
 def _dataset_checks(spec: DatasetSpec, where: str) -> Iterator[Callable[[], object]]:
-    yield lambda: family_of(spec.family)
+    yield lambda: family_of(spec.described)
     yield lambda: check_simulation(spec, where)
-    yield lambda: check_where(spec.to_dict()["splits"], family_of(spec.family))
+    yield lambda: check_where(spec.to_dict()["splits"], family_of(spec.described))
     if spec.source.simulate is None:
-        yield lambda: fingerprint({**spec.source.to_dict(), "family": spec.family})
+        yield lambda: fingerprint({**spec.source.to_dict(), "family": spec.of_arrays})
 
 
 def check_store(uri: str) -> None:
@@ -60,7 +60,7 @@ def check_simulation(spec: DatasetSpec, where: str) -> None:
     simulate = spec.source.simulate
     if simulate is None:
         return
-    family = family_of(spec.family)
+    family = family_of(spec.described)
     if family.simulate is None:
         raise InvalidSpec(
             f"{spec.family} has no simulator",

@@ -147,7 +147,7 @@ def _described(
         if name in windows:
             sets[name]["given"], sets[name]["steps"] = windows[name].given, windows[name].steps
     return {
-        "family": dataset["family"],
+        "family": family_named(dataset["family"]).name,
         "steady": dataset["steady"],
         "split": asked["split"],
         "headline": "rel_l2" if dataset["steady"] else "rollout.nrmse",

@@ -80,7 +80,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
     }
     write_json(ctx.out / "report.json", report)
     write_json(ctx.out / "splits.json", splits.to_json())
-    described = describe(family, index, splits)
+    described = {"family": ctx.recipe["family"], **describe(family, index, splits)}
     write_json(ctx.out / "dataset.json", described)
     return {"samples": len(samples), "splits": {name: len(each) for name, each in splits.samples.items()}}
 
@@ -111,7 +111,6 @@ def describe(family: Family, index: dict[str, Any], splits: Splits) -> dict[str,
         }
 
     return {
-        "family": family.name,
         "title": family.title,
         "kind": family.kind,
         "steady": family.steady,

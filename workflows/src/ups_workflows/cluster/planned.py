@@ -77,7 +77,7 @@ def pinned(dataset: Dataset) -> RegisteredDataset:
         keyed = with_keys(dealt([step.to_dict() for step in plan(None, dataset).steps]), {}, {})
         names = {name: keyed[name]["key"] for name in names}
     return RegisteredDataset(
-        dataset.spec.family, f"objects/convert/{names['convert']}", f"objects/validate/{names['validate']}"
+        dataset.spec.described, f"objects/convert/{names['convert']}", f"objects/validate/{names['validate']}"
     )
 
 

@@ -1,7 +1,7 @@
 """The registry of physical problems: one module here, one family.
 
 A further family is one more file in this folder that ends in ``FAMILY = Family(...)``; nothing else
-lists it.
+lists it. One without a simulator and a solver needs no file: a Dataset can declare it (``spec.declaration``).
 
 >>> from ups_core.data.families import family
 >>> family("burgers1d").conserved
@@ -14,15 +14,21 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from typing import Any
 
 from ups_core.data.families.base import Family, Field, RawLayout, Transform
+from ups_core.data.families.declared import declared
 from ups_core.errors import InvalidSpec
 
-__all__ = ["FAMILIES", "Family", "Field", "RawLayout", "Transform", "family"]
+__all__ = ["FAMILIES", "Described", "Family", "Field", "RawLayout", "Transform", "family"]
+
+#: What recipes and ``dataset.json`` say of a family: its name or, where a Dataset declares it, the
+#: declaration with a ``name``.
+Described = str | Mapping[str, Any]
 
 
 def _find() -> dict[str, Family]:
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
+    names = sorted({module.name for module in pkgutil.iter_modules(__path__)} - {"base", "declared"})
     found = [importlib.import_module(f"{__name__}.{name}").FAMILY for name in names]
     return {one.name: one for one in found}
 
@@ -31,8 +37,15 @@ def _find() -> dict[str, Family]:
 FAMILIES: Mapping[str, Family] = _find()
 
 
-def family(name: str) -> Family:
-    """The family called ``name``. Raises InvalidSpec, with the nearest name there is, where there is none."""
+def family(described: Described) -> Family:
+    """The family of this name, or of this declaration.
+
+    Raises InvalidSpec, with the nearest name there is, where there is none; and where a declaration has the
+    name of another family.
+    """
+    if not isinstance(described, str):
+        return _declared(**described)
+    name = described
     if name in FAMILIES:
         return FAMILIES[name]
     close = difflib.get_close_matches(name, FAMILIES, n=1, cutoff=0.5)
@@ -40,6 +53,17 @@ def family(name: str) -> Family:
         f"unknown family {name}",
         where="spec.family",
         found=name,
-        expected="one of " + ", ".join(FAMILIES),
+        expected="one of " + ", ".join(FAMILIES) + "; or a spec.declaration of that name",
         fix=f"set spec.family to {close[0]}" if close else "set spec.family to one of these",
     )
+
+
+def _declared(name: str, **declaration: Any) -> Family:
+    if name in FAMILIES:
+        raise InvalidSpec(
+            f"{name} is a family of UPS and cannot be declared",
+            where="spec.declaration",
+            expected="another name, or no declaration",
+            fix="set spec.family to a name of your own",
+        )
+    return declared(name, declaration)

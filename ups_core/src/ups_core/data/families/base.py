@@ -57,6 +57,8 @@ class RawLayout:
     coordinates: Mapping[str, str] = field(default_factory=dict)
     #: Where no coordinates are stored: node i of n lies at i/n ("left") or (i+1/2)/n ("centre").
     nodes: Literal["left", "centre"] | None = None
+    #: Where no times are stored: the time between two raw frames.
+    frame_interval: float | None = None
     #: Parameters that these files never state, with the value that their units give them.
     constants: Mapping[str, float] = field(default_factory=dict)
 

@@ -1,0 +1,143 @@
+"""Problems that a Dataset declares itself: what they become, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from ups_core.api.declaration import Declaration
+from ups_core.data.cache import write_split
+from ups_core.data.convert import ConvertOptions, convert_file
+from ups_core.data.families import family
+from ups_core.errors import InvalidSpec
+
+LINE = {
+    "space": "X",
+    "fields": [{"name": "u"}],
+    "layout": {"state": "u", "axes": "NTX", "coordinates": {"t": "t", "x": "x"}},
+    "boundary": {"x": "periodic"},
+    "parameters": ["nu"],
+}
+STEADY = {
+    "steady": True,
+    "space": "XY",
+    "fields": [{"name": "p"}],
+    "inputs": [{"name": "k"}],
+    "layout": {"state": "p", "axes": "NXY", "input": "k", "inputAxes": "NXY", "nodes": "left"},
+    "boundary": {"x": "dirichlet", "y": "dirichlet"},
+}
+MESH = {
+    "kind": "mesh",
+    "space": "XY",
+    "fields": [{"name": "u"}, {"name": "v"}],
+    "layout": {"state": "w", "axes": "NTMC", "coordinates": {"t": "t", "x": "places", "y": "places"}},
+    "boundary": {"x": "periodic", "y": "periodic"},
+    "box": {"x": [0.0, 1.0], "y": [0.0, 1.0]},
+}
+
+
+@pytest.mark.parametrize("good", [LINE, STEADY, MESH], ids=["line", "steady", "mesh"])
+def test_little_need_be_said(good):
+    one = family({"name": "mine", **good})
+    assert (one.name, one.title, one.solver, one.simulate) == ("mine", "mine", None, None)
+    assert (one.conserved, one.shifts, one.symmetries) == ((), (), ())
+
+
+def test_what_a_module_says_can_be_declared():
+    everything = {
+        **LINE,
+        "title": "Burgers equation, u_t + u u_x = (Nu/π) u_xx",
+        "fields": [{"name": "u", "label": "velocity u"}],
+        "layout": {
+            "state": "tensor",
+            "axes": "NTX",
+            "coordinates": {"x": "x-coordinate", "t": "t-coordinate"},
+            "suffixes": [".hdf5", ".h5"],
+        },
+        "parameters": ["Nu"],
+        "conserved": ["u"],
+        "bounded": ["u"],
+        "shifts": ["x"],
+        "symmetries": [{"name": "reflection", "flip": ["x"], "sign": -1}],
+        "diffusion": {"parameter": "Nu", "factor": 1 / math.pi},
+        "galilean": "u",
+        "reference": "Takamoto et al., PDEBench, NeurIPS 2022",
+    }
+    module = family("burgers1d")
+    (layout,) = module.layouts
+    code = {"simulate": None, "solver": None, "defaults": {}}
+    layouts = (dataclasses.replace(layout, name="burgers"),)
+    assert family({"name": "burgers", **everything}) == dataclasses.replace(
+        module, name="burgers", layouts=layouts, **code
+    )
+
+
+def at(given: dict, **changes) -> dict:
+    """A copy in which ``a__b=value`` is set at a.b."""
+    changed = copy.deepcopy(given)
+    for path, value in changes.items():
+        *parts, last = path.split("__")
+        place = changed
+        for part in parts:
+            place = place[part]
+        place[last] = value
+    return changed
+
+
+MISTAKES = {
+    "conserved names w; fields are u": at(LINE, conserved=["w"]),
+    "bounded names w; fields are u": at(LINE, bounded=["w"]),
+    "galilean and vorticity names w": at(LINE, galilean="w"),
+    "diffusion.parameter names D; parameters are nu": at(LINE, diffusion={"parameter": "D"}),
+    "layout.constants names D; parameters are nu": at(LINE, layout__constants={"D": 1.0}),
+    "shifts names x; periodic axes are none": at(LINE, shifts=["x"], boundary={"x": "neumann"}),
+    "symmetries names y; axes of space are x": at(LINE, symmetries=[{"name": "m", "flip": ["y"]}]),
+    "a transpose needs two axes": at(LINE, symmetries=[{"name": "m", "transpose": True}]),
+    "boundary needs x and y, found x": at(STEADY, boundary={"x": "dirichlet"}),
+    "layout.axes is NTXX; it needs each of N, T, X once": at(LINE, layout__axes="NTXX"),
+    "layout.axes is NX; it needs each of N, T, X once": at(LINE, layout__axes="NX"),
+    "layout.axes is NTM; it needs each of N, T, M, C once": at(MESH, layout__axes="NTM"),
+    "layout.inputAxes is NX": at(STEADY, layout__inputAxes="NX"),
+    "has inputs and layout.input": at(STEADY, inputs=[]),
+    "go together": at(STEADY, layout={k: v for k, v in STEADY["layout"].items() if k != "inputAxes"}),
+    "layout.coordinates.t or layout.frameInterval": at(LINE, layout__coordinates={"x": "x"}),
+    "layout.coordinates lacks x": at(LINE, layout__coordinates={"t": "t"}),
+    "layout.coordinates lacks y": at(MESH, layout__coordinates={"t": "t", "x": "x"}, layout__nodes="left"),
+    "box is for kind mesh": at(LINE, box={"x": [0.0, 1.0]}),
+    "conserved, galilean and vorticity need a grid": at(MESH, conserved=["u"]),
+    "vorticity needs a plane": at(LINE, vorticity="u"),
+}
+
+
+@pytest.mark.parametrize("said", MISTAKES)
+def test_what_does_not_fit_together_is_refused(said):
+    with pytest.raises(ValidationError) as error:
+        Declaration.model_validate(MISTAKES[said])
+    assert said in str(error.value)
+
+
+def test_a_name_that_is_taken_is_refused():
+    with pytest.raises(InvalidSpec) as error:
+        family({"name": "burgers1d", **LINE})
+    assert error.value.details["fix"] == "set spec.family to a name of your own"
+
+
+def test_times_that_no_file_holds(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((3, 4, 8)).astype(np.float32)
+    np.savez(tmp_path / "raw.npz", u=values, nu=np.array([0.1, 0.2, 0.3]))
+    layout = {"state": "u", "axes": "NTX", "nodes": "centre", "frameInterval": 0.25}
+    mine = family({"name": "mine", **at(LINE, layout=layout)})
+    options = ConvertOptions(stride={"t": 2, "x": 1})
+    entry, _ = convert_file(tmp_path / "raw.npz", "raw.npz", mine, options, tmp_path, lambda *_: None)
+    chosen = [{"file": entry["name"], "indices": [0, 2]}]
+    facts = write_split(tmp_path, {"files": [entry]}, chosen, mine, tmp_path / "train")
+    assert facts["dt"] == 0.5
+    assert np.array_equal(np.load(tmp_path / "train" / "x.npy"), (np.arange(8) + 0.5) / 8)
+    assert np.array_equal(np.load(tmp_path / "train" / "u.npy")[:, :, 0], values[[0, 2], ::2])
+    assert np.load(tmp_path / "train" / "parameters.npy").tolist() == [[0.1], [0.3]]
