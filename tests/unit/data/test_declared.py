@@ -92,6 +92,8 @@ def at(given: dict, **changes) -> dict:
 MISTAKES = {
     "conserved names w; fields are u": at(LINE, conserved=["w"]),
     "bounded names w; fields are u": at(LINE, bounded=["w"]),
+    "vectors names w; fields and inputs are u, v": at(MESH, vectors=[["u", "w"]]),
+    "each of vectors needs a component along x and y": at(MESH, vectors=[["u"]]),
     "galilean and vorticity names w": at(LINE, galilean="w"),
     "diffusion.parameter names D; parameters are nu": at(LINE, diffusion={"parameter": "D"}),
     "layout.constants names D; parameters are nu": at(LINE, layout__constants={"D": 1.0}),

@@ -7,6 +7,7 @@ and checked by ``ups`` and by the operator.
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -245,6 +246,10 @@ def _models_by_title(model: type[BaseModel]) -> dict[str, type[Model]]:
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+# In YAML 1.1, which many readers speak, a bare y is true: it is quoted, whatever PyYAML is told elsewhere.
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
 
 
 def crd_files() -> dict[str, str]:

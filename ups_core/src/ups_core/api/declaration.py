@@ -25,7 +25,7 @@ SUFFIXES: tuple[Suffix, ...] = get_args(Suffix)
 
 #: Fields of a declaration that change nothing about the converted arrays.
 KNOWLEDGE = (
-    *("title", "reference", "bounded", "shifts", "symmetries"),
+    *("title", "reference", "bounded", "vectors", "shifts", "symmetries"),
     *("diffusion", "galilean", "vorticity", "linear", "elliptic"),
 )
 
@@ -74,7 +74,7 @@ class DeclaredSymmetry(Model):
     transpose: bool = False
     """It exchanges x and y."""
     sign: Literal[1, -1] = 1
-    """What it multiplies every field with."""
+    """What it multiplies every field with. Of vectors it need not be said what a mirror does to them."""
 
 
 class DeclaredDiffusion(Model):
@@ -113,6 +113,10 @@ class Declaration(Model):
     """Fields whose spatial mean never changes."""
     bounded: Names = []
     """Fields of which no value ever leaves the range of the initial state."""
+    vectors: Annotated[
+        list[Annotated[list[Word], Field(min_length=1, max_length=2)]], Field(max_length=8)
+    ] = []
+    """Fields that are the components of a vector, in the order of `space`, e.g. `[[vx, vy]]`."""
     shifts: Annotated[list[Axis], Field(max_length=2)] = []
     """Axes along which every cyclic shift of a sample is again a sample."""
     symmetries: Annotated[list[DeclaredSymmetry], Field(max_length=8)] = []
@@ -146,6 +150,10 @@ class Declaration(Model):
         selves = [name for name in (self.galilean, self.vorticity) if name is not None]
         _among("conserved", self.conserved, named, "fields")
         _among("bounded", self.bounded, named, "fields")
+        inputs = {f.name for f in self.inputs}
+        _among("vectors", [name for v in self.vectors for name in v], named | inputs, "fields and inputs")
+        if any(len({*v}) != len(self.space) for v in self.vectors):
+            raise ValueError(f"each of vectors needs a component along {' and '.join(space)}")
         _among("galilean and vorticity", selves, named, "fields")
         _among("shifts", self.shifts, periodic, "periodic axes")
         _among("symmetries", [axis for s in self.symmetries for axis in s.flip], space, "axes of space")

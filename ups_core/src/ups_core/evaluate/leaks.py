@@ -85,11 +85,7 @@ def find(split: Split, known: Split, problem: Problem, scale: Mapping[str, np.nd
         return []
     if problem.mesh:
         problem = replace(problem, shifts=(), symmetries=())
-    if any(transform.sign != 1 for transform in problem.symmetries):
-        scale = {
-            **scale,
-            "mean": np.zeros_like(scale["mean"]),
-        }  # which a change of sign would not leave alone
+    names, scale = problem.inputs, _symmetric(scale, problem)
     axes = tuple(2 + problem.space.index(letter) for letter in problem.shifts)
     _, some = next(_blocks(known, problem, steps[1], scale))  # (n, C, X[, Y])
     kept = np.argsort(_features(some, axes).var(axis=0), kind="stable")[::-1][:FEATURES]
@@ -101,7 +97,7 @@ def find(split: Split, known: Split, problem: Problem, scale: Mapping[str, np.nd
     for rows, states in _blocks(split, problem, steps[0], scale, BLOCK_VALUES // max(len(features), 1)):
         norms = np.linalg.norm(states.reshape(len(states), -1), axis=1)  # (n,)
         for element in group(problem):
-            image = apply(element, torch.from_numpy(states), problem).numpy()
+            image = apply(element, torch.from_numpy(states), problem, names).numpy()
             own = _features(image, axes)[:, kept]
             both = np.square(own).sum(axis=1)[:, None] + squares
             bound = both - 2 * own @ features.T  # (n, M), squared
@@ -115,6 +111,14 @@ def find(split: Split, known: Split, problem: Problem, scale: Mapping[str, np.nd
                 if distance < NEAR and (index not in nearest or distance < nearest[index].distance):
                     nearest[index] = Twin(index, int(j), float(distance))
     return list(nearest.values())
+
+
+def _symmetric(scale: Mapping[str, np.ndarray], problem: Problem) -> dict[str, np.ndarray]:
+    """Means and deviations of the inputs (C,) that the problem's symmetries leave alone."""
+    signed = any(transform.sign != 1 for transform in problem.symmetries)
+    kept = [not signed and name not in problem.components for name in problem.inputs]
+    std = problem.shared(dict(zip(problem.inputs, scale["std"].tolist(), strict=True)))
+    return {"mean": np.where(kept, scale["mean"], 0.0), "std": np.array(std)}
 
 
 def strides(one: Split, other: Split) -> tuple[int, int] | None:

@@ -5,6 +5,7 @@ to be learned, and errors cannot break it in a rollout. Hidden channels come in 
 element g of the group, and an element moves space and permutes the channels of a set (Cohen & Welling, ICML
 2016, arXiv:1602.07576). So the kernel between channels (a, g) and (b, h) is that between (a, 1) and
 (b, g⁻¹h), moved by g, and a layer has 1/|G| of the weights of an ordinary one of the same width and cost.
+Elements that turn vectors, and so do not the same to all fields, are left out.
 
 The body is that of :mod:`~ups_core.models.conv`: a halo fetched once, residual blocks of growing dilation.
 Fluxes are predicted on the faces, from the nodes on both sides, since a mirror maps faces to faces.
@@ -23,7 +24,7 @@ from torch.nn import functional as F
 
 from ups_core.models.layers import convolve, crop, narrow, pad, with_parameters
 from ups_core.models.problem import Problem
-from ups_core.models.symmetry import directions, group, quotients, rearrange, sign
+from ups_core.models.symmetry import Element, directions, group, quotients, rearrange, scalar, sign
 
 if TYPE_CHECKING:
     from ups_core.api.architectures import GConvConfig
@@ -33,13 +34,12 @@ class GConv(nn.Module):
     """Channels on a grid, (B, C, X[, Y]), and parameters (B, P) to channels (B, C', X[, Y]) on it."""
 
     shift_equivariant = True
-    symmetric = True
 
     def __init__(self, config: GConvConfig, problem: Problem, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.boundary = problem.boundary
         self.margins = [config.kernel // 2 * dilation for dilation in config.dilations]
-        sets = max(1, round(config.width / len(group(problem))))
+        sets = max(1, round(config.width / len(_elements(problem))))
         taps = (config.kernel,) * problem.dimensions
         self.lift = Lift(problem, channels_in, len(problem.varying), sets, taps)
         self.blocks = nn.ModuleList(Inner(problem, sets, taps, dilation) for dilation in config.dilations)
@@ -49,6 +49,8 @@ class GConv(nn.Module):
             else sum(problem.conserved)
         )
         self.head = Head(problem, sets, flux, channels_out - flux * problem.dimensions)
+        #: Where there are vectors, not all elements are those that weights are tied by.
+        self.symmetric = len(_elements(problem)) == len(group(problem))
         #: A flux looks one node ahead.
         self.halo = config.kernel // 2 + sum(self.margins) + int(flux > 0)
 
@@ -104,7 +106,7 @@ class Lift(Tied):
     def __init__(
         self, problem: Problem, states: int, constants: int, sets: int, taps: tuple[int, ...]
     ) -> None:
-        elements, channels = group(problem), states + constants
+        elements, channels = _elements(problem), states + constants
 
         def expand(weight: Tensor) -> Tensor:  # (S, C, K[, K]) to (S*G, C, K[, K])
             moved = []
@@ -126,7 +128,7 @@ class Inner(Tied):
     """Sets of channels to sets of channels, (B, S*G, X[, Y]) to (B, S*G, X-2m[, Y-2m])."""
 
     def __init__(self, problem: Problem, sets: int, taps: tuple[int, ...], dilation: int) -> None:
-        elements = group(problem)
+        elements = _elements(problem)
         places, order = quotients(elements, problem), len(elements)
 
         def expand(weight: Tensor) -> Tensor:  # (S, S, G, K[, K]) to (S*G, S*G, K[, K])
@@ -153,7 +155,7 @@ class Head(Tied):
     """
 
     def __init__(self, problem: Problem, sets: int, flux: int, plain: int) -> None:
-        d, elements = problem.dimensions, group(problem)
+        d, elements = problem.dimensions, _elements(problem)
 
         def expand(weight: Tensor) -> Tensor:  # (2*D*F + C', S) to (D*F + C', S*G, behind and ahead)
             faces = weight[: 2 * d * flux].reshape(d, flux, 2, sets).mT  # (D, F, S, behind and ahead)
@@ -189,6 +191,11 @@ class Head(Tied):
             nodes = kernel[d * flux :, :, :1]  # (C', S*G, 1)
             out.append(convolve(h, nodes.unflatten(2, [1] * d)))
         return torch.cat(out, dim=1)  # (B, D*F + C', X[, Y])
+
+
+def _elements(problem: Problem) -> list[Element]:
+    """The elements that channels come in sets of: those that do the same to all fields."""
+    return scalar(group(problem), problem)
 
 
 def _uniform(*shape: int, fan_in: int) -> nn.Parameter:

@@ -72,6 +72,7 @@ class Problem:
         samples and are therefore given to the network.
     shifts: axes along which a cyclic shift of a sample is again a sample.
     dt: time between frames; None where steady.
+    vectors: names of fields that are the components of a vector, in the order of the axes.
     bounded: for each field, whether no value leaves the range of the initial state.
     linear: whether each Fourier mode of the state evolves on its own.
     elliptic: whether the solution is that of -∇·(κ∇u) = f.
@@ -99,6 +100,7 @@ class Problem:
     varying: tuple[str, ...] = ()
     shifts: tuple[str, ...] = ()
     symmetries: tuple[Transform, ...] = ()
+    vectors: tuple[tuple[str, ...], ...] = ()
     bounded: tuple[bool, ...] = ()
     linear: bool = False
     elliptic: bool = False
@@ -113,6 +115,20 @@ class Problem:
     @property
     def dimensions(self) -> int:
         return len(self.space)
+
+    @property
+    def components(self) -> frozenset[str]:
+        """Names of all components of vectors."""
+        return frozenset(name for vector in self.vectors for name in vector)
+
+    def shared(self, values: Mapping[str, float]) -> tuple[float, ...]:
+        """The values of these fields; those of the components of a vector become their root mean square."""
+        own = dict(values)
+        for vector in self.vectors:
+            if vector[0] in own:
+                one = math.sqrt(sum(own[name] ** 2 for name in vector) / len(vector))
+                own |= dict.fromkeys(vector, one)
+        return tuple(own.values())
 
     @property
     def mesh(self) -> bool:
@@ -201,6 +217,7 @@ class Problem:
             # A code is learned without regard to the symmetries, so it need not have them.
             shifts=() if latent else tuple(family.shifts),
             symmetries=() if latent else tuple(t for t in family.symmetries if square or not t.transpose),
+            vectors=() if latent else tuple(family.vectors),
             bounded=tuple(not latent and name in family.bounded for name in fields),
             linear=not latent and family.modes_evolve_apart,
             elliptic=family.elliptic,

@@ -2,11 +2,15 @@
 
 A family declares generators (mirror an axis, exchange two, change the sign); close to a finite group, they
 make the mirror images and rotations of a square, say: 8 elements. Element g acts on a state as
-A_g u = s_g P_g u, a sign times a rearrangement of the grid. Fields are on grids that are their own mirror
-images: between walls, the closed ones of :class:`~ups_core.models.advance.Solve`.
+A_g u = s_g V_g P_g u: a sign, a rearrangement of the grid, and what that does to the components of vectors:
+a mirror turns the one across it around, a transpose exchanges the two. Fields are on grids that are their own
+mirror images: between walls, the closed ones of :class:`~ups_core.models.advance.Solve`.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -18,28 +22,64 @@ from ups_core.models.problem import Problem
 Element = tuple[Transform, ...]
 
 
-def apply(element: Element, u: Tensor, problem: Problem) -> Tensor:
-    """A_g u for fields (B, C, X[, Y])."""
+def apply(element: Element, u: Tensor, problem: Problem, names: Sequence[str] = ()) -> Tensor:
+    """A_g u for the fields ``names`` (B, C, X[, Y]); without names there are no vectors among them."""
     for transform in element:
         u = _mirror(u, transform, problem)
-        if transform.transpose:
-            u = u.transpose(-1, -2)
-        u = u * transform.sign if transform.sign != 1 else u
-    return u
+        u = u.transpose(-1, -2) if transform.transpose else u
+    return turned(element, u, problem, names)
 
 
-def undo(element: Element, u: Tensor, problem: Problem) -> Tensor:
-    """The inverse of :func:`apply`; mirroring, exchanging axes and changing signs undo themselves."""
+def undo(element: Element, u: Tensor, problem: Problem, names: Sequence[str] = ()) -> Tensor:
+    """The inverse of :func:`apply`."""
+    u = turned(element, u, problem, names, back=True)
     for transform in reversed(element):
-        if transform.transpose:
-            u = u.transpose(-1, -2)
+        u = u.transpose(-1, -2) if transform.transpose else u
         u = _mirror(u, transform, problem)
-        u = u * transform.sign if transform.sign != 1 else u
     return u
+
+
+def turned(
+    element: Element, u: Tensor, problem: Problem, names: Sequence[str], *, back: bool = False
+) -> Tensor:
+    """s_g V_g u, of values (B, C, ...) that stay where they are, or its inverse."""
+    order, signs = representation([element], problem, names or ["scalar"])
+    (to,), (factors,) = order.tolist(), signs.tolist()
+    if not names or (to == list(range(len(names))) and len({*factors}) == 1):
+        return u if factors[0] == 1 else u * factors[0]
+    shape = (1, -1, *[1] * (u.ndim - 2))
+    if back:  # an image is (V u)_c = s_c u_{o(c)}
+        u = u * signs.to(u.device, u.dtype).reshape(shape)
+        return u[:, torch.argsort(order[0])]
+    return u[:, order[0]] * signs.to(u.device, u.dtype).reshape(shape)
+
+
+def representation(
+    elements: Sequence[Element], problem: Problem, names: Sequence[str]
+) -> tuple[Tensor, Tensor]:
+    """Of each element, which channel c of an image is made of, and with which sign: (E, C) both."""
+    images = []
+    for element in elements:
+        values = [1 + c for c in range(len(names))]
+        for transform in element:
+            values = [_factor(name, transform, problem) * v for name, v in zip(names, values, strict=True)]
+            if transform.transpose:
+                values = [values[names.index(_other(name, problem))] for name in names]
+        images.append(values)
+    image = torch.tensor(images)
+    return image.abs() - 1, image.sign()
+
+
+def scalar(elements: Sequence[Element], problem: Problem) -> list[Element]:
+    """Those of the elements that do the same to all fields: a sign. Of a group they are one themselves."""
+    order, signs = representation(elements, problem, problem.fields)
+    same = (order == torch.arange(len(problem.fields))).all(dim=1)
+    alike = (signs == torch.tensor([[sign(element)] for element in elements])).all(dim=1)
+    return [element for element, fits in zip(elements, same & alike, strict=True) if fits]
 
 
 def moved(element: Element, places: Tensor, problem: Problem) -> Tensor:
-    """Where the points of a mesh, (B, M, D), lie in the image: their values go with them, times the sign."""
+    """Where the points of a mesh, (B, M, D), lie in the image: their values go with them, :func:`turned`."""
     assert problem.box is not None
     for transform in element:
         mirror = places.new_tensor([letter in transform.flip for letter in problem.space])  # (D,)
@@ -50,16 +90,13 @@ def moved(element: Element, places: Tensor, problem: Problem) -> Tensor:
 
 
 def rearrange(element: Element, u: Tensor, problem: Problem) -> Tensor:
-    """P_g u: the same without the sign."""
+    """P_g u."""
     return apply(element, u, problem) * sign(element)
 
 
 def sign(element: Element) -> int:
     """s_g."""
-    total = 1
-    for transform in element:
-        total *= transform.sign
-    return total
+    return math.prod(transform.sign for transform in element)
 
 
 def group(problem: Problem) -> list[Element]:
@@ -97,6 +134,23 @@ def directions(element: Element, problem: Problem) -> Tensor:
 def _mirror(u: Tensor, transform: Transform, problem: Problem) -> Tensor:
     axes = [2 + problem.space.index(letter) for letter in transform.flip]
     return u.flip(axes) if axes else u
+
+
+def _factor(name: str, transform: Transform, problem: Problem) -> int:
+    """What a field is multiplied with: the component of a vector across a mirror turns around."""
+    for components in problem.vectors:
+        across = dict(zip(components, problem.space, strict=True)).get(name)
+        if across in transform.flip:
+            return -transform.sign
+    return transform.sign
+
+
+def _other(name: str, problem: Problem) -> str:
+    """The component that a transpose puts in the place of this one."""
+    for components in problem.vectors:
+        if name in components:
+            return components[1 - components.index(name)]
+    return name
 
 
 def _probe(problem: Problem) -> Tensor:

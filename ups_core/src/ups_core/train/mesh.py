@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +13,27 @@ from ups_core.evaluate.metrics import mean_defined, rel_l2
 from ups_core.models.device import device_of
 from ups_core.models.problem import Problem
 from ups_core.models.rollout import BATCH_VALUES
-from ups_core.models.symmetry import group, moved, sign
+from ups_core.models.symmetry import Element, group, moved, representation, turned
 from ups_core.train.data import Split
 from ups_core.train.draws import integers, uniform
 from ups_core.train.losses import relative_l2
 from ups_core.train.normaliser import Normaliser
 
-Move = Callable[[Tensor, Sequence[Tensor], torch.Generator], tuple[Tensor, list[Tensor]]]
+
+class Move(Protocol):
+    def __call__(
+        self,
+        places: Tensor,
+        values: Sequence[Tensor],
+        generator: torch.Generator,
+        names: Sequence[Sequence[str]] | None = None,
+    ) -> tuple[Tensor, list[Tensor]]: ...
 
 
 def augmentation(problem: Problem) -> Move:
     """A function of places (B, M, D), values (B, C, M) of each, and a generator: of moved samples, both.
+
+    Values are states, where it is not told the names of their fields.
 
     Each sample is an image under an element of the problem's group, shifted by any distance along the axes
     that the family declares.
@@ -33,21 +44,33 @@ def augmentation(problem: Problem) -> Move:
     length = torch.tensor(problem.box).diff(dim=1)[:, 0] * free  # (D,)
 
     def move(
-        places: Tensor, values: Sequence[Tensor], generator: torch.Generator
+        places: Tensor,
+        values: Sequence[Tensor],
+        generator: torch.Generator,
+        names: Sequence[Sequence[str]] | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         values = list(values)
         if len(elements) > 1:
             drawn = integers(len(elements), (len(places),), generator, places.device)  # (B,)
             images = torch.stack([moved(e, places, problem) for e in elements])  # (E, B, M, D)
             places = images[drawn, torch.arange(len(places), device=places.device)]
-            signs = torch.tensor([float(sign(e)) for e in elements], device=places.device)[drawn]  # (B,)
-            values = [u * signs[:, None, None] for u in values]
+            fields = names or [problem.fields] * len(values)
+            values = [_images(u, drawn, elements, problem, of) for u, of in zip(values, fields, strict=True)]
         if bool(free.any()):
             shift = uniform((len(places), 1, problem.dimensions), generator, places.device)  # (B, 1, D)
             places = places + shift * length.to(places.device)
         return places, values
 
     return move
+
+
+def _images(
+    u: Tensor, drawn: Tensor, elements: Sequence[Element], problem: Problem, names: Sequence[str]
+) -> Tensor:
+    """The values u (B, C, M) under the elements number ``drawn`` (B,), each sample under its own."""
+    order, signs = representation(elements, problem, names)  # (E, C)
+    order, signs = order.to(u.device)[drawn, :, None], signs.to(u)[drawn, :, None]  # (B, C, 1)
+    return u.gather(1, order.expand_as(u)) * signs
 
 
 class SteadyMesh:
@@ -82,7 +105,8 @@ class SteadyMesh:
         u = self.normaliser.fields.apply(self.u[indices].to(device))  # (B, C', M)
         places = self.places[indices].to(device)  # (B, M, D)
         if self.move:
-            places, (a, u) = self.move(places, [a, u], generator)
+            names = [self.problem.inputs, self.problem.fields]
+            places, (a, u) = self.move(places, [a, u], generator, names)
         return relative_l2(self.model(a, self.parameters[indices].to(device), places), u)
 
     def validate(self) -> float:
@@ -108,6 +132,9 @@ def solve(
     size, device, out = max(1, BATCH_VALUES // a[0].numel()), device_of(model), []
     for given in zip(a.split(size), parameters.split(size), places.split(size), strict=True):
         values, p, where = (part.to(device) for part in given)
-        images = [sign(e) * model(sign(e) * values, p, moved(e, where, problem)) for e in elements]
+        images = []
+        for e in elements:
+            image = model(turned(e, values, problem, problem.inputs), p, moved(e, where, problem))
+            images.append(turned(e, image, problem, problem.fields, back=True))
         out.append(torch.stack(images).mean(0).cpu())  # (B, C', M)
     return torch.cat(out)

@@ -1,9 +1,10 @@
 """Values of order one for the network, physical units for everyone else.
 
 All statistics come from the training split. States are divided by their standard deviation; their mean is
-taken off only where nothing forbids it. It stays where the field is conserved, where a symmetry changes the
-field's sign, where multiples of solutions are solutions, and where the field is the solution of a steady
-problem, whose relative error is judged against zero and which a wall may hold at zero.
+taken off only where nothing forbids it. It stays where the field is conserved, where a symmetry changes its
+sign or turns it as part of a vector, where multiples of solutions are solutions, and where the field is the
+solution of a steady problem, whose relative error is judged against zero and which a wall may hold at zero.
+The components of a vector share one scale.
 """
 
 from __future__ import annotations
@@ -66,9 +67,14 @@ class Normaliser:
     def of(cls, statistics: Mapping[str, Any], problem: Problem, parameters: np.ndarray) -> Normaliser:
         """From ``normaliser.json`` and the training parameters (N, P)."""
         signed = any(t.sign != 1 for t in problem.symmetries)
-        shifted = [not (problem.steady or problem.linear or kept or signed) for kept in problem.conserved]
-        fields = _scale(statistics["fields"], problem.fields, shifted)
-        inputs = _scale(statistics["inputs"], problem.inputs, [True] * len(problem.inputs))
+        whole = problem.steady or problem.linear or signed
+        turned = [name in problem.components for name in problem.fields]
+        shifted = [
+            not (whole or kept or turns) for kept, turns in zip(problem.conserved, turned, strict=True)
+        ]
+        fields = _scale(statistics["fields"], problem.fields, shifted, problem)
+        shifted = [name not in problem.components for name in problem.inputs]
+        inputs = _scale(statistics["inputs"], problem.inputs, shifted, problem)
         columns = {name: parameters[:, i] for i, name in enumerate(problem.parameters) if len(parameters)}
         varying = [columns[name] for name in problem.varying]
         logarithmic = tuple(bool((values > 0).all()) for values in varying)
@@ -102,7 +108,9 @@ class Normaliser:
         return TypeAdapter(cls).validate_python(values)
 
 
-def _scale(statistics: Mapping[str, Any], names: Sequence[str], shifted: Sequence[bool]) -> Scale:
+def _scale(
+    statistics: Mapping[str, Any], names: Sequence[str], shifted: Sequence[bool], problem: Problem
+) -> Scale:
     if not statistics:
         return Scale((), ())
     for name in names:
@@ -116,5 +124,5 @@ def _scale(statistics: Mapping[str, Any], names: Sequence[str], shifted: Sequenc
             )
     return Scale(
         tuple(float(statistics[n]["mean"]) if s else 0.0 for n, s in zip(names, shifted, strict=True)),
-        tuple(float(statistics[n]["std"]) for n in names),
+        problem.shared({n: float(statistics[n]["std"]) for n in names}),
     )

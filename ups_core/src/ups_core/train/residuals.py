@@ -6,7 +6,6 @@ See :mod:`ups_core.models.corrector` for what is done with them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -19,7 +18,7 @@ from ups_core.models.critic import Critic
 from ups_core.models.device import device_of
 from ups_core.models.problem import Problem
 from ups_core.models.rollout import BATCH_VALUES
-from ups_core.train.augment import augmentation
+from ups_core.train.augment import Transformation, augmentation
 from ups_core.train.data import Split
 from ups_core.train.draws import normal
 from ups_core.train.published import Model
@@ -119,9 +118,9 @@ class OnResiduals(ABC, Generic[Net]):
         *,
         augment: bool,
     ) -> None:
-        self.model, self.train = model, train
+        self.model, self.problem, self.train = model, problem, train
         self.val = val.thinned(VALIDATED)
-        self.augment: Callable[[Sequence[Tensor], torch.Generator], list[Tensor]] | None = (
+        self.augment: Transformation | None = (
             augmentation(problem, shifts=not model.shift_equivariant, images=not any(problem.wall))
             if augment  # between walls, images of what is known are not on the nodes
             else None
@@ -136,7 +135,8 @@ class OnResiduals(ABC, Generic[Net]):
         if self.augment is None:
             return batch
         fields = [batch.given, batch.prediction, batch.residual]
-        given, prediction, residual = self.augment(fields, generator)
+        names = [self.problem.inputs, self.problem.fields, self.problem.fields]
+        given, prediction, residual = self.augment(fields, generator, names)
         return replace(batch, given=given, prediction=prediction, residual=residual)
 
     @staticmethod

@@ -158,7 +158,7 @@ class Steady:
         a = self.model.close(self.normaliser.inputs.apply(self.a[indices].to(device)))  # (B, C, X+1[, Y+1])
         u = self.model.close(self.normaliser.fields.apply(self.u[indices].to(device)))  # (B, C', X+1[, Y+1])
         if self.augment:
-            a, u = self.augment([a, u], generator)
+            a, u = self.augment([a, u], generator, [self.problem.inputs, self.problem.fields])
         return self.loss(self.model.closed(a, self.parameters[indices].to(device)), u)
 
     def validate(self) -> float:
@@ -219,7 +219,8 @@ def averaged(
     """The mean of the solutions (B, C', X[, Y]) for all images of a (B, C, X[, Y]) under ``elements``."""
     device = device_of(model)
     given, p = model.close(a.to(device)), parameters.to(device)  # (B, C, X+1[, Y+1])
-    images = [undo(e, model.closed(apply(e, given, problem), p), problem) for e in elements]
+    into, out = problem.inputs, problem.fields
+    images = [undo(e, model.closed(apply(e, given, problem, into), p), problem, out) for e in elements]
     return model.open(torch.stack(images).mean(0))
 
 

@@ -67,7 +67,8 @@ class RawLayout:
 class Transform:
     """An exact discrete symmetry: applied to input and solution alike it gives another solution.
 
-    ``flip`` reverses these axes, ``transpose`` exchanges X and Y, and ``sign`` multiplies every field.
+    ``flip`` reverses these axes, ``transpose`` exchanges X and Y, and ``sign`` multiplies every field. What
+    becomes of the components of the family's vectors follows.
     """
 
     name: str
@@ -125,6 +126,8 @@ class Family:
         scattered points is not the mean over space.
     bounded:
         Names of the fields with a maximum principle: no value ever leaves the range of the initial state.
+    vectors:
+        Names of fields that are the components of a vector, in the order of ``space``.
     shifts:
         Axes along which any cyclic shift of a sample is again a sample.
     diffusion:
@@ -163,6 +166,7 @@ class Family:
     defaults: Mapping[str, float] = field(default_factory=dict)
     conserved: tuple[str, ...] = ()
     bounded: tuple[str, ...] = ()
+    vectors: tuple[tuple[str, ...], ...] = ()
     shifts: tuple[str, ...] = ()
     diffusion: tuple[str, float] | None = None
     galilean: str | None = None

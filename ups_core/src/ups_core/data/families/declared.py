@@ -26,6 +26,7 @@ def declared(name: str, declaration: Mapping[str, Any]) -> Family:
         parameters=tuple(said.parameters),
         conserved=tuple(said.conserved),
         bounded=tuple(said.bounded),
+        vectors=tuple(tuple(components) for components in said.vectors),
         shifts=tuple(axis.upper() for axis in said.shifts),
         symmetries=tuple(
             Transform(each.name, tuple(axis.upper() for axis in each.flip), each.transpose, each.sign)
