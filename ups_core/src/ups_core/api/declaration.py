@@ -52,7 +52,7 @@ class DeclaredLayout(Model):
     """Array of a steady problem's input."""
     input_axes: Annotated[str, Field(pattern=r"^[NCXYM]+$", max_length=4)] | None = None
     """Its axes in order."""
-    coordinates: dict[Literal["t", "x", "y"], ArrayName] = {}
+    coordinates: Annotated[dict[Literal["t", "x", "y"], ArrayName], Field(max_length=3)] = {}
     """Arrays of the times and of the nodes along each axis. On a mesh `x` and `y` are those of the points."""
     nodes: Literal["left", "centre"] | None = None
     """Where files hold no nodes: node i of n lies at i/n (`left`) or (i+1/2)/n (`centre`)."""
@@ -103,9 +103,9 @@ class Declaration(Model):
     """Fields of a steady problem's input."""
     layout: DeclaredLayout
     """Which array of a raw file is what."""
-    boundary: dict[Axis, Literal["periodic", "dirichlet", "neumann"]]
+    boundary: Annotated[dict[Axis, Literal["periodic", "dirichlet", "neumann"]], Field(max_length=2)]
     """Of each axis of space."""
-    box: dict[Axis, Interval] = {}
+    box: Annotated[dict[Axis, Interval], Field(max_length=2)] = {}
     """Of a mesh: the two ends of the domain along each axis."""
     parameters: Names = []
     """Scalar physical parameters: attributes of a raw file, or its arrays with one value for each sample."""
