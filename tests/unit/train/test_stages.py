@@ -75,6 +75,15 @@ def test_a_stage_without_gain_hands_on_what_it_was_given(context, line_cache, op
     np.testing.assert_array_equal(Surrogate.load(student.out).rollout(u0, 2), expected)
 
 
+def test_around_a_small_error_no_ensemble_is_trained(context, line_cache, operator):
+    config = {**DIFFUSION, "minScore": 0.99}
+    ctx = context(config, stage="diffusion", key="1" * 64, data=line_cache, model=operator)
+    result = train.run(ctx)
+    assert result["verdict"].startswith("dropped: nothing to gain, rollout.crps")
+    assert result["cpuSeconds"] == 0
+    assert not Surrogate.load(ctx.out).stochastic
+
+
 def test_not_calibrated(context, line_cache, operator, decided):
     decided(0.1, coverage=0.9)
     ctx = context(DIFFUSION, stage="diffusion", key="1" * 64, data=line_cache, model=operator)

@@ -159,6 +159,9 @@ class CorrectorConfig(SampledConfig):
     min_gain: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share by which the score must fall, besides more than its spread, to be worth an ensemble. Where all
     errors are chance and Gaussian, an ideal ensemble gains 0.29."""
+    min_score: Annotated[float, Field(ge=0, lt=1)] = 0.005
+    """Smallest score of the surrogate alone, relative to the truth, that is worth an ensemble. Where it is
+    below, nothing is trained and the stage is dropped."""
     augment: bool = True
     """Transform training samples by the family's exact symmetries."""
 
@@ -179,7 +182,8 @@ class DiffusionConfig(CorrectorConfig):
 
     Kept where it brings the continuous ranked probability score (CRPS) of validation rollouts down by more
     than its spread and by `minGain`, the ensemble's mean is no worse by more than its spread, and the central
-    80 % interval holds 75 to 85 % of the truth.
+    80 % interval holds 75 to 85 % of the truth. Where the operator's own error is below `minScore`, as on a
+    deterministic problem that was learned well, no ensemble is worth its cost and nothing is trained.
     """
 
 

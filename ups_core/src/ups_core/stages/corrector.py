@@ -23,23 +23,29 @@ from ups_core.stages.base import Given, Judged, Prepared, enough_to_compare, spl
 from ups_core.surrogate import Surrogate
 from ups_core.train import gate, published
 from ups_core.train.data import Split
+from ups_core.train.gate import Verdict
 from ups_core.train.published import Model
 from ups_core.train.residuals import Denoising, Residuals
 
 #: The smallest and largest factor on the spread, and how many are tried.
 SMALLEST, LARGEST, TRIALS = 1 / 16, 16.0, 4
 #: A coverage this close to the central interval's share is near enough.
-NEAR = 0.02
+NEAR = 0.01
 Q = NormalDist()
 
 
-def prepare(given: Given, config: CorrectorConfig, seed: int, *, stage: str) -> Prepared:
+def prepare(given: Given, config: CorrectorConfig, seed: int, *, stage: str) -> Prepared | Verdict:
     assert given.model is not None
     surrogate = Surrogate.load(given.model)
     operator = surrogate.operator
     problem, normaliser = operator.problem, operator.normaliser
     train, val = splits_of(given.trained_on)
     enough_to_compare(val, stage)
+    compared = compared_on(given)
+    before = scores(surrogate, *compared, seed)
+    metrics = ("crps", "rel_l2") if problem.steady else ("rollout.crps", "rollout.nrmse")
+    if (score := float(before.crps.mean())) < config.min_score:
+        return Verdict(stage, "dropped", "nothing to gain", metrics[0], score, None)
     own = published.architecture(operator.facts["config"])
     config = config.resolved(own, steady=problem.steady, dimensions=problem.dimensions)
     assert config.architecture != "default"
@@ -62,7 +68,6 @@ def prepare(given: Given, config: CorrectorConfig, seed: int, *, stage: str) -> 
         "members": config.members,
         "augment": config.augment,
     }
-    compared = compared_on(given)
 
     def judge(figure: float) -> Judged:
         def drawn(carried: bool, spread: float) -> Surrogate:
@@ -71,7 +76,6 @@ def prepare(given: Given, config: CorrectorConfig, seed: int, *, stage: str) -> 
                 surrogate, corrector=Model(network, problem, normaliser, operator.domain, described)
             )
 
-        before = scores(surrogate, *compared, seed)
         found = [
             (carried, *calibrated(lambda spread, c=carried: scores(drawn(c, spread), *compared, seed)))
             for carried in ([True] if problem.steady else [True, False])
@@ -79,7 +83,7 @@ def prepare(given: Given, config: CorrectorConfig, seed: int, *, stage: str) -> 
         carried, spread, after = min(found, key=lambda each: (not _true(each[2]), each[2].crps.mean()))
         verdict = gate.ensemble(
             stage,
-            ("crps", "rel_l2") if problem.steady else ("rollout.crps", "rollout.nrmse"),
+            metrics,
             gate.gain(before.crps, after.crps, seed),
             gate.gain(before.error, after.error, seed),
             coverage=float(after.coverage.mean()),
