@@ -1,9 +1,9 @@
 """Uncertainty that is there is found and has its size; where there is none, nothing is added.
 
 The same equation twice: with every stored frame observed under white noise, and without. The operator comes
-first, then ``diffusion`` draws ensembles of rollouts around it; both train for the same CPU seconds. The spread
-is made true on validation states, of which there are more than elsewhere: how often an interval holds the truth
-differs from state to state.
+first, then ``diffusion`` draws ensembles of rollouts around it; both train for the same CPU seconds. The
+spread is made true on more validation states than elsewhere: what an interval holds differs from state to
+state.
 """
 
 from __future__ import annotations
