@@ -1,7 +1,7 @@
 """Uncertainty that is there is found and has its size; where there is none, nothing is added.
 
 The same equation twice: with every stored frame observed under white noise, and without. The operator comes
-first, then ``diffusion`` draws ensembles of rollouts around it; both train for the same CPU seconds. The
+first, then ``diffusion`` draws ensembles of rollouts around it, and trains, if at all, for as long. The
 spread is made true on more validation states than elsewhere: what an interval holds differs from state to
 state.
 """

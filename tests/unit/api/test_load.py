@@ -77,6 +77,14 @@ MISTAKES = [
         "no stage is called 'oper'; there are codec, operator, diffusion, distill, search, steady-prior",
         None,
     ),
+    (
+        "  source: {",
+        "  convert: {stride: {y: 2}}\n  source: {",
+        6,
+        "spec.convert.stride.y",
+        "kubectl reads a bare y as a boolean",
+        'write "y"',
+    ),
     ("steps: 3", "stepps: 3, epochs: 1", 15, "spec.stages[0].config.stepps", "unknown field", "write steps"),
     (
         "{steps: 3}",

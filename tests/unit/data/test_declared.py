@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import math
 
+import h5py
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -13,8 +14,10 @@ from pydantic import ValidationError
 from ups_core.api.declaration import Declaration
 from ups_core.data.cache import write_split
 from ups_core.data.convert import ConvertOptions, convert_file
-from ups_core.data.families import family
+from ups_core.data.families import check_own, family
 from ups_core.errors import InvalidSpec
+from ups_core.given import read
+from ups_core.models.problem import Problem
 
 LINE = {
     "space": "X",
@@ -92,14 +95,33 @@ def at(given: dict, **changes) -> dict:
 MISTAKES = {
     "conserved names w; fields are u": at(LINE, conserved=["w"]),
     "bounded names w; fields are u": at(LINE, bounded=["w"]),
-    "vectors names w; fields and inputs are u, v": at(MESH, vectors=[["u", "w"]]),
+    "the vector u, w is made of neither fields nor inputs": at(MESH, vectors=[["u", "w"]]),
+    "the vector p, k is made of neither": at(STEADY, vectors=[["p", "k"]]),
+    "vectors names u twice": at(MESH, vectors=[["u", "u"]]),
+    "fields names u twice": at(MESH, fields=[{"name": "u"}, {"name": "u"}]),
+    "no parameter can be called u": at(LINE, parameters=["u", "nu"]),
+    "box gives the lower end": at(MESH, box={"x": [0.0, 1.0], "y": [1.0, 0.0]}),
+    "kind mesh needs a plane": at(MESH, space="X", boundary={"x": "periodic"}, box={"x": [0.0, 1.0]}),
+    "a mirror along a periodic axis needs x in shifts": at(LINE, symmetries=[{"name": "m", "flip": ["x"]}]),
+    "a transpose needs two axes of space with the same boundary": at(
+        STEADY,
+        symmetries=[{"name": "t", "transpose": True}],
+        boundary={"x": "dirichlet", "y": "neumann"},
+    ),
+    "conserved is for transient problems": at(STEADY, conserved=["p"]),
+    "elliptic is for steady problems": at(LINE, elliptic=True),
+    "diffusion is for periodic boundaries": at(
+        LINE, boundary={"x": "neumann"}, diffusion={"parameter": "nu"}
+    ),
+    "a steady problem has none": at(STEADY, layout__frameInterval=0.1),
+    "layout.coordinates names y": at(LINE, layout__coordinates={"t": "t", "x": "x", "y": "y"}),
     "each of vectors needs a component along x and y": at(MESH, vectors=[["u"]]),
-    "galilean and vorticity names w": at(LINE, galilean="w"),
+    "galilean names w": at(LINE, galilean="w"),
     "diffusion.parameter names D; parameters are nu": at(LINE, diffusion={"parameter": "D"}),
     "layout.constants names D; parameters are nu": at(LINE, layout__constants={"D": 1.0}),
     "shifts names x; periodic axes are none": at(LINE, shifts=["x"], boundary={"x": "neumann"}),
     "symmetries names y; axes of space are x": at(LINE, symmetries=[{"name": "m", "flip": ["y"]}]),
-    "a transpose needs two axes": at(LINE, symmetries=[{"name": "m", "transpose": True}]),
+    "a transpose needs two": at(LINE, symmetries=[{"name": "m", "transpose": True}]),
     "boundary needs x and y, found x": at(STEADY, boundary={"x": "dirichlet"}),
     "layout.axes is NTXX; it needs each of N, T, X once": at(LINE, layout__axes="NTXX"),
     "layout.axes is NX; it needs each of N, T, X once": at(LINE, layout__axes="NX"),
@@ -107,11 +129,13 @@ MISTAKES = {
     "layout.inputAxes is NX": at(STEADY, layout__inputAxes="NX"),
     "has inputs and layout.input": at(STEADY, inputs=[]),
     "go together": at(STEADY, layout={k: v for k, v in STEADY["layout"].items() if k != "inputAxes"}),
-    "layout.coordinates.t or layout.frameInterval": at(LINE, layout__coordinates={"x": "x"}),
+    "a transient problem needs layout.coordinates.t or layout.frameInterval": at(
+        LINE, layout__coordinates={"x": "x"}
+    ),
     "layout.coordinates lacks x": at(LINE, layout__coordinates={"t": "t"}),
     "layout.coordinates lacks y": at(MESH, layout__coordinates={"t": "t", "x": "x"}, layout__nodes="left"),
     "box is for kind mesh": at(LINE, box={"x": [0.0, 1.0]}),
-    "conserved, galilean and vorticity need a grid": at(MESH, conserved=["u"]),
+    "conserved is for transient problems on grids": at(MESH, conserved=["u"]),
     "vorticity needs a plane": at(LINE, vorticity="u"),
 }
 
@@ -125,8 +149,25 @@ def test_what_does_not_fit_together_is_refused(said):
 
 def test_a_name_that_is_taken_is_refused():
     with pytest.raises(InvalidSpec) as error:
-        family({"name": "burgers1d", **LINE})
+        check_own({"name": "burgers1d", **LINE})
     assert error.value.details["fix"] == "set spec.family to a name of your own"
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_a_raw_file_is_predicted_from_whatever_its_array_is_called(tmp_path, suffix):
+    u, nodes = np.random.default_rng(0).standard_normal((3, 4, 8)), np.arange(8) / 8
+    file = tmp_path / f"raw{suffix}"
+    if suffix == ".npz":
+        np.savez(file, u=u, x=nodes, t=np.arange(4) / 4, nu=np.full(3, 0.1))
+    else:
+        with h5py.File(file, "w") as raw:
+            raw["u"], raw["x"], raw["t"], raw["nu"] = u, nodes, np.arange(4) / 4, np.full(3, 0.1)
+    dataset = {"family": {"name": "mine", **LINE}, "space": "X", "steady": False, "dt": 0.25}
+    dataset |= {"fields": [{"name": "u"}], "inputs": [], "parameters": ["nu"], "boundary": {"X": "periodic"}}
+    problem = Problem.of(dataset, family(dataset["family"]), {"X": nodes}, np.full((2, 1), 0.1))
+    found = read(file, problem)
+    assert np.array_equal(found.values, u[:, :1])
+    assert np.array_equal(found.parameters["nu"], np.full(3, 0.1))
 
 
 def test_times_that_no_file_holds(tmp_path):

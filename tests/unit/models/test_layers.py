@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from ups_core.models.layers import crop, pad
+from ups_core.models.layers import CONV, convolve, crop, pad
 
 TABLE = {
     "periodic": [3, 4, 1, 2, 3, 4, 1, 2],
@@ -29,3 +30,19 @@ def test_each_axis_by_itself(kind):
 
 def test_wraps_more_than_once():
     assert pad(torch.tensor([[[1.0, 2.0]]]), 3, ["periodic"])[0, 0].tolist() == [2, 1, 2, 1, 2, 1, 2, 1]
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 2}, {"dilation": 2}, {"groups": 2}], ids=str)
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_convolutions_are_those_of_torch(dimensions, options):
+    h = torch.randn(2, 4, *[9] * dimensions)
+    layer = CONV[dimensions](4, 6, 3, **options)
+    wanted = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[dimensions](h, layer.weight, layer.bias, **options)
+    assert torch.allclose(layer(h), wanted, atol=1e-5)
+    assert layer(h).movedim(1, -1).is_contiguous()
+
+
+def test_convolutions_do_not_pad():
+    with pytest.raises(AssertionError, match="boundary"):
+        CONV[1](1, 1, 3, padding=1)(torch.ones(1, 1, 4))
+    assert convolve(torch.ones(1, 1, 4), torch.ones(1, 1, 3)).tolist() == [[[3.0, 3.0]]]

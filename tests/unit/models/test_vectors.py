@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ups_core.api.architectures import GConvConfig
+from ups_core.api.architectures import GConvConfig, UNetConfig
 from ups_core.data.families.base import Transform
 from ups_core.evaluate.leaks import find
 from ups_core.evaluate.split import Split
@@ -18,6 +18,8 @@ from ups_core.models.symmetry import apply, group, representation, scalar, undo
 from ups_core.train.augment import augmentation
 from ups_core.train.mesh import augmentation as on_points
 from ups_core.train.normaliser import Normaliser
+from ups_core.train.residuals import Residuals
+from ups_core.train.tasks import averaged
 
 FIELDS = ("p", "vx", "vy")
 SYMMETRIES = (Transform("flip", flip=("X",)), Transform("transpose", transpose=True))
@@ -36,6 +38,17 @@ FLOW = Problem(
     vectors=(("vx", "vy"),),
     symmetries=SYMMETRIES,
     dt=0.1,
+)
+
+
+#: A force that drives a flow, both vectors.
+STOKES = replace(
+    FLOW,
+    steady=True,
+    inputs=("fx", "fy"),
+    vectors=(("vx", "vy"), ("fx", "fy")),
+    conserved=(False,) * 3,
+    dt=None,
 )
 
 
@@ -85,13 +98,44 @@ def test_on_points_too_values_turn_with_them():
 
 def test_weights_are_tied_by_what_does_the_same_to_all_fields(potential: Tensor):
     assert scalar(group(FLOW), FLOW) == [()]
-    only = replace(FLOW, fields=FIELDS[1:], inputs=FIELDS[1:], conserved=(False,) * 2)
-    assert scalar(group(only), only) == [()]  # half a turn changes their signs, and a declared sign is 1
     without = replace(FLOW, vectors=())
     assert scalar(group(without), without) == group(without)
-    network = GConvConfig(width=16, dilations=[1]).build(FLOW)
+    driven = replace(STOKES, fields=("p",), conserved=(False,))
+    assert scalar(group(driven), driven) == [()]  # the pressure is no vector, but what drives it is
+    signs = replace(FLOW, symmetries=(Transform("minus", sign=-1), *SYMMETRIES))
+    assert [len(element) for element in scalar(group(signs), signs)] == [0, 1]
+    network = GConvConfig(width=16, dilations=[1]).build(signs)
+    u, none = flow(potential), torch.zeros(2, 0)
+    assert torch.allclose(network(-u, none), -network(u, none), atol=1e-6)
     assert not network.get_submodule("network").symmetric
-    assert network(flow(potential), torch.zeros(2, 0)).shape == (2, 3, 8, 8)
+
+
+def test_the_mean_over_images_commutes_with_all_of_them_and_can_be_exported():
+    model = UNetConfig(width=16, levels=2).build(STOKES)
+    elements, none = group(STOKES), torch.zeros(2, 0)
+
+    class Mean(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, a: Tensor) -> Tensor:
+            return averaged(self.model, a, none, STOKES, elements)
+
+    a = torch.randn(2, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        solved = Mean()(a)
+        for element in elements:
+            image = Mean()(apply(element, a, STOKES, STOKES.inputs))
+            assert torch.allclose(image, apply(element, solved, STOKES, STOKES.fields), atol=1e-5)
+        exported = torch.export.export(Mean().eval(), (a,), strict=False).module()
+        assert torch.allclose(exported(a), solved, atol=1e-6)
+
+
+def test_residuals_are_scaled_as_the_fields_are():
+    residual = torch.tensor([1.0, 3.0, 4.0]).reshape(1, 3, 1, 1).expand(5, 3, 8, 8)
+    one = Residuals(residual, residual, residual, torch.zeros(5, 0), 1)
+    assert torch.allclose(one.scale(FLOW), torch.tensor([1.0, 12.5**0.5, 12.5**0.5]))
 
 
 def test_components_share_one_scale_and_stay_where_they_are():
@@ -100,6 +144,15 @@ def test_components_share_one_scale_and_stay_where_they_are():
     scale = Normaliser.of({"fields": statistics, "inputs": {}}, loose, np.zeros((1, 0))).fields
     assert scale.shift == (2.0, 0.0, 0.0)
     assert scale.scale == (5.0, 5.0**0.5, 5.0**0.5)
+    driven = {"fields": statistics, "inputs": {n: {"mean": 2.0, "std": 1.0} for n in STOKES.inputs}}
+    assert Normaliser.of(driven, STOKES, np.zeros((1, 0))).inputs.shift == (0.0, 0.0)
+
+
+def test_inputs_that_a_symmetry_turns_over_are_not_shifted():
+    odd = replace(STOKES, inputs=("f",), vectors=(), symmetries=(Transform("minus", sign=-1),))
+    statistics = {name: {"mean": 2.0, "std": 1.0} for name in (*FIELDS, "f")}
+    given = {"fields": statistics, "inputs": {"f": statistics["f"]}}
+    assert Normaliser.of(given, odd, np.zeros((1, 0))).inputs.shift == (0.0,)
 
 
 def test_a_mirrored_copy_of_a_training_state_is_found():
@@ -119,5 +172,4 @@ def split_of(states: Tensor) -> Split:
 
 def test_representation_of_a_quarter_turn():
     turn = (Transform("turn", flip=("X",), transpose=True),)
-    order, signs = representation([turn], FLOW, FIELDS)
-    assert (order.tolist(), signs.tolist()) == ([[0, 2, 1]], [[1, 1, -1]])
+    assert representation(turn, FLOW, FIELDS) == ([0, 2, 1], [1, 1, -1])

@@ -88,6 +88,7 @@ spec:
         ("declaration.shifts=[x]", False),
         ("declaration.linear=true", False),
         ("declaration.title=Mine", False),
+        ("declaration.fields=[{name: u, unit: m}]", False),
     ],
 )
 def test_what_is_known_of_an_equation_is_not_in_the_key_of_its_arrays(edit, reconverts):

@@ -27,6 +27,7 @@ from ups_core.data.canonical import state_axes
 from ups_core.data.families import family as family_of
 from ups_core.data.families.base import Family, RawLayout
 from ups_core.data.parameters import look_for
+from ups_core.data.points import places_of
 from ups_core.data.raw import HDF5_SUFFIXES, ZARR_SUFFIX, RawArray, RawReader, open_raw
 from ups_core.data.stream import Selection
 from ups_core.errors import DataInvalid, NotFound
@@ -47,10 +48,10 @@ def read(path: Path, problem: Problem) -> Given:
     """What a file gives for ``problem``. NotFound where there is none, DataInvalid for another form."""
     if not path.exists():
         raise NotFound("there is no such file", where=path, fix="give a file of states or inputs to --input")
-    if path.suffix.lower() in (*HDF5_SUFFIXES, ZARR_SUFFIX) or _is_raw_npz(path, problem):
+    if path.suffix.lower() in (*HDF5_SUFFIXES, ZARR_SUFFIX):
         return read_arrays(path, problem)
     if path.suffix == ".npz":
-        return read_npz(path, problem)
+        return read_arrays(path, problem) if _is_raw(path, problem) else read_npz(path, problem)
     return read_npy(path, problem)
 
 
@@ -105,14 +106,11 @@ def read_npz(path: Path, problem: Problem) -> Given:
     )
 
 
-def _is_raw_npz(path: Path, problem: Problem) -> bool:
-    """Whether its names are not those of :func:`read_npz`, but of a layout of the family's ``.npz`` files."""
-    if path.suffix != ".npz":
-        return False
-    with _opened(path):
-        names = np.load(path, allow_pickle=False).files
-    own = {form.state for form in _raw_forms(problem, (".npz",))}
-    return _main(problem) not in names and not own.isdisjoint(names)
+def _is_raw(path: Path, problem: Problem) -> bool:
+    """Whether an ``.npz`` file has not the form of :func:`read_npz`, but one that the family's files have."""
+    with _opened(path), open_raw(path, str(path)) as reader:
+        own, raw = _own_forms(problem)[1:], _raw_forms(problem, (".npz",))
+        return any(_fits(f, reader, problem) for f in raw) and not any(_fits(f, reader, problem) for f in own)
 
 
 def read_arrays(path: Path, problem: Problem) -> Given:
@@ -140,6 +138,12 @@ def read_arrays(path: Path, problem: Problem) -> Given:
             # Frame 0 alone has a time, and no time step.
             if array in reader.arrays and not (axis == "T" and "T" in axes)
         }
+        if (
+            problem.mesh
+            and "N" in axes
+            and {layout.coordinates[axis] for axis in problem.space} <= reader.arrays.keys()
+        ):
+            coordinates |= places_of(reader, layout, _family(problem), {}, range(samples))
         units = reader.array_attributes.get(name, {}).get("units", reader.attributes.get("units", []))
     return Given(
         values,
@@ -152,8 +156,10 @@ def read_arrays(path: Path, problem: Problem) -> Given:
 def _layout(reader: RawReader, problem: Problem) -> RawLayout:
     """The first form in which the file holds what is asked for."""
     suffix = Path(reader.source).suffix.lower()
-    for form in (forms := _forms(problem, (suffix,) if suffix == ".npz" else HDF5_SUFFIXES)):
-        if form.state in reader.arrays and len(reader.arrays[form.state].shape) == len(form.state_axes):
+    alike = (".npz",) if suffix == ".npz" else (*HDF5_SUFFIXES, ZARR_SUFFIX)
+    forms = [*_own_forms(problem), *_raw_forms(problem, alike)]
+    for form in forms:
+        if _fits(form, reader, problem):
             return form
     raise DataInvalid(
         "the file has no array to predict from",
@@ -164,20 +170,29 @@ def _layout(reader: RawReader, problem: Problem) -> RawLayout:
     )
 
 
-def _forms(problem: Problem, suffixes: Iterable[str]) -> list[RawLayout]:
-    """The converter's names, with or without samples and frames, then the raw layouts of the family.
+def _fits(form: RawLayout, reader: RawReader, problem: Problem) -> bool:
+    """The array is there, with as many axes and as many fields."""
+    if form.state not in reader.arrays:
+        return False
+    shape, channels = reader.arrays[form.state].shape, len(problem.inputs)
+    if len(shape) != len(form.state_axes):
+        return False
+    return (shape[form.state_axes.index("C")] if "C" in form.state_axes else 1) == channels
+
+
+def _own_forms(problem: Problem) -> list[RawLayout]:
+    """The converter's names, with or without samples and frames.
 
     ``state`` is the array to predict from, of a steady problem the input.
     """
     axes = state_axes(_family(problem))
     nodes = {axis: axis.lower() for axis in "T" + problem.space}
     own = dict.fromkeys((axes, axes.replace("T", ""), "C" + problem.axes))
-    forms = [RawLayout("ups", (), _main(problem), each, coordinates=nodes) for each in own]
-    return [*forms, *_raw_forms(problem, suffixes)]
+    return [RawLayout("ups", (), _main(problem), each, coordinates=nodes) for each in own]
 
 
 def _raw_forms(problem: Problem, suffixes: Iterable[str]) -> list[RawLayout]:
-    """The family's layouts of files with one of these endings."""
+    """The family's layouts of files with one of these endings; ``state`` as in :func:`_own_forms`."""
     return [
         replace(raw, state=raw.input, state_axes=raw.input_axes) if problem.steady else raw
         for raw in _family(problem).layouts

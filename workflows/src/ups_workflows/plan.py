@@ -10,15 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from ups_core.api import Dataset, TrainingRun
 from ups_core.api.dataset import DatasetSpec
 from ups_core.api.peers import fno
 from ups_core.api.stages import ON_MESHES, STAGES, STEADY, CorrectorConfig, OperatorConfig, Training
 from ups_core.api.templates import expanded
 from ups_core.api.trainingrun import Stage
-from ups_core.data.families import Described
+from ups_core.api.yamltext import dump
+from ups_core.data.families import Described, check_own
 from ups_core.data.families import family as family_of
 from ups_core.data.families.base import check_kind
 from ups_core.errors import InvalidSpec
@@ -95,6 +94,7 @@ def plan(run: TrainingRun | None, dataset: Dataset | RegisteredDataset) -> Plan:
 def dataset_steps(dataset: Dataset) -> list[PlannedStep]:
     """resolve -> simulate | fetch -> convert -> validate -> publish."""
     spec, record = dataset.spec, record_of(dataset)
+    check_own(spec.described)
     raw = raw_step(spec, record)
     convert = PlannedStep(
         name="convert",
@@ -218,7 +218,7 @@ def as_yaml(resources: list[Dataset | TrainingRun]) -> str:
     for resource in resources:
         written = resource.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         documents.append({"apiVersion": resource.api_version, "kind": resource.kind, **written})
-    return yaml.safe_dump_all(documents, sort_keys=False)
+    return dump(documents)
 
 
 def train_steps(run: TrainingRun, family: Described, *, seed: int, suffix: str) -> list[PlannedStep]:

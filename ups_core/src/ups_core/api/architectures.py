@@ -95,8 +95,9 @@ class ConvConfig(GridArchitecture):
 
 
 class GConvConfig(ConvConfig):
-    """The same network with weights that commute with the family's mirror images, turns and signs. Channels
-    come in sets, of one for each of these: `width` is rounded to whole sets."""
+    """The same network with weights that commute with the family's mirror images, turns and signs, as far as
+    these do the same to all fields. Channels come in sets, of one for each of these: `width` is rounded to
+    whole sets."""
 
     name: Literal["gconv"] = "gconv"  # pyright: ignore[reportIncompatibleVariableOverride]
 

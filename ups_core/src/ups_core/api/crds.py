@@ -7,16 +7,15 @@ and checked by ``ups`` and by the operator.
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-import yaml
 from pydantic import BaseModel
 
 from ups_core.api import GROUP, KINDS, VERSION
 from ups_core.api.model import Model, Rule
+from ups_core.api.yamltext import dump
 
 
 class Names(NamedTuple):
@@ -243,20 +242,11 @@ def _models_by_title(model: type[BaseModel]) -> dict[str, type[Model]]:
     return found
 
 
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-# In YAML 1.1, which many readers speak, a bare y is true: it is quoted, whatever PyYAML is told elsewhere.
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
-
-
 def crd_files() -> dict[str, str]:
     """File name to YAML text of every CRD."""
     return {
         f"{GROUP}_{NAMES[kind].plural}.yaml": "# Generated from ups_core.api by `make crds`; do not edit.\n"
-        + yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=110)
+        + dump([crd(kind)], width=110)
         for kind in KINDS
     }
 

@@ -5,7 +5,7 @@ It says what a module among the families says, but for a simulator and a solver,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -23,11 +23,13 @@ Suffix = Literal[".h5", ".hdf5", ".npz", ".pt", ".zarr"]
 SUFFIXES: tuple[Suffix, ...] = get_args(Suffix)
 
 
-#: Fields of a declaration that change nothing about the converted arrays.
+#: What is known of an equation, and changes nothing about the converted arrays.
 KNOWLEDGE = (
     *("title", "reference", "bounded", "vectors", "shifts", "symmetries"),
     *("diffusion", "galilean", "vorticity", "linear", "elliptic"),
 )
+#: Names that converted files give to arrays of their own.
+TAKEN = frozenset("autxy")
 
 
 class DeclaredField(Model):
@@ -139,64 +141,114 @@ class Declaration(Model):
         return {"name": name, **self.to_dict()}
 
     def of_arrays(self) -> Declaration:
-        """What conversion depends on: the same without what is known of the equation alone."""
-        return self.model_copy(update={name: type(self).model_fields[name].default for name in KNOWLEDGE})
+        """What conversion depends on: the same without what is known of the equation, or shown of fields."""
+        unsaid = {name: type(self).model_fields[name].default for name in KNOWLEDGE}
+        fields, inputs = ([DeclaredField(name=f.name) for f in fs] for fs in (self.fields, self.inputs))
+        boundary = dict.fromkeys(self.boundary, "periodic")
+        return self.model_copy(update={**unsaid, "fields": fields, "inputs": inputs, "boundary": boundary})
 
     @model_validator(mode="after")
     def _consistent(self) -> Declaration:
-        space = [axis.lower() for axis in self.space]
-        periodic = [axis for axis, kind in self.boundary.items() if kind == "periodic"]
-        named = {f.name for f in self.fields}
-        selves = [name for name in (self.galilean, self.vorticity) if name is not None]
-        _among("conserved", self.conserved, named, "fields")
-        _among("bounded", self.bounded, named, "fields")
-        inputs = {f.name for f in self.inputs}
-        _among("vectors", [name for v in self.vectors for name in v], named | inputs, "fields and inputs")
-        if any(len({*v}) != len(self.space) for v in self.vectors):
-            raise ValueError(f"each of vectors needs a component along {' and '.join(space)}")
-        _among("galilean and vorticity", selves, named, "fields")
-        _among("shifts", self.shifts, periodic, "periodic axes")
-        _among("symmetries", [axis for s in self.symmetries for axis in s.flip], space, "axes of space")
-        _among("layout.constants", self.layout.constants, self.parameters, "parameters")
-        if self.diffusion is not None:
-            _among("diffusion.parameter", [self.diffusion.parameter], self.parameters, "parameters")
-        if set(self.boundary) != set(space):
-            found = ", ".join(self.boundary) or "none"
-            raise ValueError(f"boundary needs {' and '.join(space)}, found {found}")
-        if set(self.box) != (set(space) if self.kind == "mesh" else set()):
-            raise ValueError("box is for kind mesh, which needs the ends of the domain along every axis")
-        if self.space == "X" and any(s.transpose for s in self.symmetries):
-            raise ValueError("a transpose needs two axes of space")
-        if bool(self.inputs) != self.steady or (self.layout.input is not None) != self.steady:
-            raise ValueError("a steady problem, and only that, has inputs and layout.input")
-        if (self.layout.input is None) != (self.layout.input_axes is None):
-            raise ValueError("layout.input and layout.inputAxes go together")
-        points = "M" if self.kind == "mesh" else self.space
-        frames = points if self.steady else "T" + points
-        _check_axes("layout.axes", self.layout.axes, frames, len(self.fields))
-        if self.layout.input_axes is not None:
-            _check_axes("layout.inputAxes", self.layout.input_axes, points, len(self.inputs))
-        known = self.layout.coordinates
-        if not self.steady and ("t" in known) == (self.layout.frame_interval is not None):
-            raise ValueError("the times are needed: layout.coordinates.t or layout.frameInterval")
-        missing = [axis for axis in space if axis not in known]
-        if missing and (self.kind == "mesh" or self.layout.nodes is None):
-            raise ValueError(f"layout.coordinates lacks {', '.join(missing)}, and layout.nodes is not given")
-        if self.kind == "mesh" and (self.conserved or self.galilean or self.vorticity):
-            raise ValueError(
-                "conserved, galilean and vorticity need a grid, on which a mean is one over space"
-            )
-        if self.vorticity is not None and self.space != "XY":
-            raise ValueError("vorticity needs a plane, space XY")
+        for problem in self._problems():
+            raise ValueError(problem)
         return self
 
+    def _problems(self) -> Iterator[str]:
+        """What does not fit together, one after the other."""
+        space = [axis.lower() for axis in self.space]
+        fields, inputs = [f.name for f in self.fields], [f.name for f in self.inputs]
+        for where, names in (("fields", fields), ("inputs", inputs), ("parameters", self.parameters)):
+            if twice := _twice(names):
+                yield f"{where} names {twice} twice"
+        if taken := sorted(TAKEN & set(self.parameters)):
+            yield f"no parameter can be called {taken[0]}: converted files have an array of that name"
+        if set(self.boundary) != set(space):
+            yield f"boundary needs {' and '.join(space)}, found {', '.join(self.boundary) or 'none'}"
+        if set(self.box) != (set(space) if self.kind == "mesh" else set()):
+            yield "box is for kind mesh, which needs the ends of the domain along every axis"
+        if any(low >= high for low, high in self.box.values()):
+            yield "box gives the lower end of an axis first"
+        if self.kind == "mesh" and self.space != "XY":
+            yield "kind mesh needs a plane, space XY"
+        yield from self._of_layout(space)
+        yield from self._of_equation(space, fields, inputs)
 
-def _check_axes(where: str, axes: str, needed: str, channels: int) -> None:
+    def _of_layout(self, space: list[str]) -> Iterator[str]:
+        layout, steady = self.layout, self.steady
+        if bool(self.inputs) != steady or (layout.input is not None) != steady:
+            yield "a steady problem, and only that, has inputs and layout.input"
+        if (layout.input is None) != (layout.input_axes is None):
+            yield "layout.input and layout.inputAxes go together"
+        points = "M" if self.kind == "mesh" else self.space
+        yield from _axes("layout.axes", layout.axes, points if steady else "T" + points, len(self.fields))
+        if layout.input_axes is not None:
+            yield from _axes("layout.inputAxes", layout.input_axes, points, len(self.inputs))
+        known = layout.coordinates
+        if (("t" in known) + (layout.frame_interval is not None)) != (not steady):
+            wanted = "has none" if steady else "needs layout.coordinates.t or layout.frameInterval"
+            yield f"times: a {'steady' if steady else 'transient'} problem {wanted}"
+        yield from _among("layout.coordinates", known, ["t", *space], "axes")
+        missing = [axis for axis in space if axis not in known]
+        if missing and (self.kind == "mesh" or layout.nodes is None):
+            yield f"layout.coordinates lacks {', '.join(missing)}, and layout.nodes is not given"
+        yield from _among("layout.constants", layout.constants, self.parameters, "parameters")
+
+    def _of_equation(self, space: list[str], fields: list[str], inputs: list[str]) -> Iterator[str]:
+        periodic = [axis for axis, kind in self.boundary.items() if kind == "periodic"]
+        for name in ("conserved", "bounded"):
+            yield from _among(name, getattr(self, name), fields, "fields")
+        for name in ("galilean", "vorticity"):
+            yield from _among(name, [getattr(self, name) or fields[0]], fields, "fields")
+        yield from _among("shifts", self.shifts, periodic, "periodic axes")
+        flipped = {axis for each in self.symmetries for axis in each.flip}
+        yield from _among("symmetries", flipped, space, "axes of space")
+        if unshifted := sorted((flipped & set(periodic)) - set(self.shifts)):
+            yield f"a mirror along a periodic axis needs {unshifted[0]} in shifts: it moves the nodes"
+        if (
+            any(each.transpose for each in self.symmetries)
+            and len({*self.boundary.values()}) * len(space) != 2
+        ):
+            yield "a transpose needs two axes of space with the same boundary"
+        yield from self._of_vectors(space, fields, inputs)
+        if self.diffusion is not None:
+            yield from _among(
+                "diffusion.parameter", [self.diffusion.parameter], self.parameters, "parameters"
+            )
+        evolving = ("conserved", "bounded", "galilean", "vorticity", "diffusion", "linear")
+        for name in evolving if self.steady or self.kind == "mesh" else ():
+            if getattr(self, name):
+                yield f"{name} is for transient problems on grids"
+        if self.elliptic and (not self.steady or self.kind == "mesh" or len(fields) > 1):
+            yield "elliptic is for steady problems of one field on grids"
+        walls = len(periodic) < len(space)
+        for name in ("galilean", "vorticity", "diffusion") if walls else ():
+            if getattr(self, name):
+                yield f"{name} is for periodic boundaries"
+        if self.vorticity is not None and self.space != "XY":
+            yield "vorticity needs a plane, space XY"
+
+    def _of_vectors(self, space: list[str], fields: list[str], inputs: list[str]) -> Iterator[str]:
+        for vector in self.vectors:
+            if len(vector) != len(space):
+                yield f"each of vectors needs a component along {' and '.join(space)}"
+            if not set(vector) <= set(fields) and not set(vector) <= set(inputs):
+                yield f"the vector {', '.join(vector)} is made of neither fields nor inputs"
+        if twice := _twice([name for vector in self.vectors for name in vector]):
+            yield f"vectors names {twice} twice"
+        if self.vorticity is not None and any(self.vorticity in vector for vector in self.vectors):
+            yield "a vorticity is no component of a vector"
+
+
+def _axes(where: str, axes: str, needed: str, channels: int) -> Iterator[str]:
     wanted = "N" + needed + ("C" if channels > 1 else "")
     if sorted(axes.replace("C", "", int(channels == 1))) != sorted(wanted):
-        raise ValueError(f"{where} is {axes}; it needs each of {', '.join(wanted)} once")
+        yield f"{where} is {axes}; it needs each of {', '.join(wanted)} once"
 
 
-def _among(where: str, given: Iterable[str], known: Iterable[str], what: str) -> None:
+def _among(where: str, given: Iterable[str], known: Iterable[str], what: str) -> Iterator[str]:
     if unknown := sorted(set(given) - set(known)):
-        raise ValueError(f"{where} names {unknown[0]}; {what} are {', '.join(sorted(known)) or 'none'}")
+        yield f"{where} names {unknown[0]}; {what} are {', '.join(sorted(known)) or 'none'}"
+
+
+def _twice(names: list[str]) -> str | None:
+    return next((name for name in names if names.count(name) > 1), None)

@@ -22,6 +22,7 @@ from ups_core.api.dataset import Dataset
 from ups_core.api.stages import STAGES
 from ups_core.api.templates import expand
 from ups_core.api.trainingrun import TrainingRun
+from ups_core.api.yamltext import AMBIGUOUS
 from ups_core.errors import InvalidSpec, NotFound
 
 # Where libyaml is there it is ten times faster.
@@ -102,7 +103,7 @@ def parse(text: str, file: str, overrides: tuple[str, ...] = ()) -> tuple[Resour
     resources = []
     for node, kind in zip(nodes, kinds, strict=True):
         document = _Document(file, node)
-        findings += document.repeated_keys()
+        findings += document.slips()
         mine = [o for o in overrides if _override_kind(o, kinds) == kind]
         resource, found = document.resource(mine)
         findings += found
@@ -173,25 +174,35 @@ class _Document:
                 break
         return line + 1
 
-    def repeated_keys(self) -> list[Finding]:
-        """YAML lets a later key overwrite an earlier one silently; nobody means that."""
+    def slips(self) -> list[Finding]:
+        """What YAML takes without a word, and nobody means.
+
+        A later key overwrites an earlier one, and a bare y is true to ``kubectl``.
+        """
         found: list[Finding] = []
+
+        def tell(node: yaml.Node, path: Path_, what: str, fix: str | None = None) -> None:
+            found.append(Finding(self.file, node.start_mark.line + 1, dotted(path), what, fix=fix))
 
         def walk(node: yaml.Node, path: Path_) -> None:
             if isinstance(node, yaml.MappingNode):
                 seen: set[str] = set()
                 for key, value in node.value:
+                    place = (*path, key.value)
                     if key.value in seen:
-                        found.append(
-                            Finding(
-                                self.file, key.start_mark.line + 1, dotted((*path, key.value)), "given twice"
-                            )
-                        )
+                        tell(key, place, "given twice")
                     seen.add(key.value)
-                    walk(value, (*path, key.value))
+                    spelled(key, place)
+                    walk(value, place)
             elif isinstance(node, yaml.SequenceNode):
                 for index, value in enumerate(node.value):
                     walk(value, (*path, index))
+            else:
+                spelled(node, path)
+
+        def spelled(node: yaml.Node, path: Path_) -> None:
+            if isinstance(node, yaml.ScalarNode) and not node.style and AMBIGUOUS.match(node.value):
+                tell(node, path, f"kubectl reads a bare {node.value} as a boolean", f'write "{node.value}"')
 
         walk(self.node, ())
         return found

@@ -1,11 +1,11 @@
-"""A convolutional network that commutes with the family's exact symmetries, whatever its weights are.
+"""A convolutional network that commutes with a family's exact symmetries, whatever its weights are.
 
 What a mirror, a turn or a change of sign does to a state, it then does to the prediction: nothing of it has
 to be learned, and errors cannot break it in a rollout. Hidden channels come in sets of |G|, one for each
 element g of the group, and an element moves space and permutes the channels of a set (Cohen & Welling, ICML
 2016, arXiv:1602.07576). So the kernel between channels (a, g) and (b, h) is that between (a, 1) and
 (b, g⁻¹h), moved by g, and a layer has 1/|G| of the weights of an ordinary one of the same width and cost.
-Elements that turn vectors, and so do not the same to all fields, are left out.
+Elements that turn vectors, and so do not the same to all fields, are left out, and learned from images.
 
 The body is that of :mod:`~ups_core.models.conv`: a halo fetched once, residual blocks of growing dilation.
 Fluxes are predicted on the faces, from the nodes on both sides, since a mirror maps faces to faces.
@@ -49,7 +49,7 @@ class GConv(nn.Module):
             else sum(problem.conserved)
         )
         self.head = Head(problem, sets, flux, channels_out - flux * problem.dimensions)
-        #: Where there are vectors, not all elements are those that weights are tied by.
+        #: Not where weights are tied by some of the elements only.
         self.symmetric = len(_elements(problem)) == len(group(problem))
         #: A flux looks one node ahead.
         self.halo = config.kernel // 2 + sum(self.margins) + int(flux > 0)
@@ -194,7 +194,9 @@ class Head(Tied):
 
 
 def _elements(problem: Problem) -> list[Element]:
-    """The elements that channels come in sets of: those that do the same to all fields."""
+    """The elements that weights are tied by: they do the same to all fields, and bring nodes to nodes."""
+    if not problem.steady and any(problem.wall):
+        return [()]
     return scalar(group(problem), problem)
 
 

@@ -40,10 +40,12 @@ class Convolution:
     """Mixed into torch's convolutions: their weights, and the same numbers by :func:`convolve`."""
 
     stride: tuple[int, ...]
+    padding: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
 
     def _conv_forward(self, h: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        assert not any(self.padding), "pad() knows the boundary"
         return convolve(h, weight, bias, self.stride, self.dilation, self.groups)
 
 

@@ -43,39 +43,35 @@ def turned(
     element: Element, u: Tensor, problem: Problem, names: Sequence[str], *, back: bool = False
 ) -> Tensor:
     """s_g V_g u, of values (B, C, ...) that stay where they are, or its inverse."""
-    order, signs = representation([element], problem, names or ["scalar"])
-    (to,), (factors,) = order.tolist(), signs.tolist()
-    if not names or (to == list(range(len(names))) and len({*factors}) == 1):
-        return u if factors[0] == 1 else u * factors[0]
-    shape = (1, -1, *[1] * (u.ndim - 2))
+    if not names:
+        return u if sign(element) == 1 else u * sign(element)
+    order, signs = representation(element, problem, names)
     if back:  # an image is (V u)_c = s_c u_{o(c)}
-        u = u * signs.to(u.device, u.dtype).reshape(shape)
-        return u[:, torch.argsort(order[0])]
-    return u[:, order[0]] * signs.to(u.device, u.dtype).reshape(shape)
+        signs = [signs[order.index(c)] for c in range(len(order))]
+        order = [order.index(c) for c in range(len(order))]
+    if order != sorted(order):
+        u = u[:, order]
+    if len({*signs}) == 1:
+        return u if signs[0] == 1 else u * signs[0]
+    return u * u.new_tensor(signs).reshape(1, -1, *[1] * (u.ndim - 2))
 
 
-def representation(
-    elements: Sequence[Element], problem: Problem, names: Sequence[str]
-) -> tuple[Tensor, Tensor]:
-    """Of each element, which channel c of an image is made of, and with which sign: (E, C) both."""
-    images = []
-    for element in elements:
-        values = [1 + c for c in range(len(names))]
-        for transform in element:
-            values = [_factor(name, transform, problem) * v for name, v in zip(names, values, strict=True)]
-            if transform.transpose:
-                values = [values[names.index(_other(name, problem))] for name in names]
-        images.append(values)
-    image = torch.tensor(images)
-    return image.abs() - 1, image.sign()
+def representation(element: Element, problem: Problem, names: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Which channel each channel of an image is made of, and with which sign."""
+    order, signs = list(range(len(names))), [1] * len(names)
+    for transform in element:
+        signs = [_factor(name, transform, problem) * s for name, s in zip(names, signs, strict=True)]
+        if transform.transpose:
+            others = [names.index(_other(name, problem)) for name in names]
+            order, signs = [order[c] for c in others], [signs[c] for c in others]
+    return order, signs
 
 
 def scalar(elements: Sequence[Element], problem: Problem) -> list[Element]:
     """Those of the elements that do the same to all fields: a sign. Of a group they are one themselves."""
-    order, signs = representation(elements, problem, problem.fields)
-    same = (order == torch.arange(len(problem.fields))).all(dim=1)
-    alike = (signs == torch.tensor([[sign(element)] for element in elements])).all(dim=1)
-    return [element for element, fits in zip(elements, same & alike, strict=True) if fits]
+    names = list(dict.fromkeys((*problem.inputs, *problem.fields)))
+    alike = [(list(range(len(names))), [s] * len(names)) for s in (1, -1)]
+    return [e for e in elements if representation(e, problem, names) == alike[sign(e) < 0]]
 
 
 def moved(element: Element, places: Tensor, problem: Problem) -> Tensor:

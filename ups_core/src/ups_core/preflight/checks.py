@@ -12,6 +12,7 @@ from ups_core.api import Dataset, TrainingRun
 from ups_core.api.dataset import DatasetSpec, SplitRule
 from ups_core.api.load import Resources
 from ups_core.api.templates import expanded
+from ups_core.data.families import check_own
 from ups_core.data.families import family as family_of
 from ups_core.data.sources import fingerprint
 from ups_core.data.splits import check_where
@@ -43,6 +44,7 @@ def _checks(resources: Resources, store_uri: str) -> Iterator[Callable[[], objec
 
 
 def _dataset_checks(spec: DatasetSpec, where: str) -> Iterator[Callable[[], object]]:
+    yield lambda: check_own(spec.described)
     yield lambda: family_of(spec.described)
     yield lambda: check_simulation(spec, where)
     yield lambda: check_where(spec.to_dict()["splits"], family_of(spec.described))

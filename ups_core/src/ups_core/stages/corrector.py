@@ -53,7 +53,7 @@ def prepare(given: Given, config: CorrectorConfig, seed: int, *, stage: str) -> 
     network = published.build(stage, settings, problem)
     assert isinstance(network, Corrector)
     residuals = Residuals.of(operator, train)
-    scale = residuals.scale()
+    scale = residuals.scale(problem)
     task = Denoising(
         network,
         problem,

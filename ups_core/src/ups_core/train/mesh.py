@@ -68,9 +68,9 @@ def _images(
     u: Tensor, drawn: Tensor, elements: Sequence[Element], problem: Problem, names: Sequence[str]
 ) -> Tensor:
     """The values u (B, C, M) under the elements number ``drawn`` (B,), each sample under its own."""
-    order, signs = representation(elements, problem, names)  # (E, C)
-    order, signs = order.to(u.device)[drawn, :, None], signs.to(u)[drawn, :, None]  # (B, C, 1)
-    return u.gather(1, order.expand_as(u)) * signs
+    orders, signs = zip(*(representation(e, problem, names) for e in elements), strict=True)
+    order = torch.tensor(orders, device=u.device)[drawn, :, None]  # (B, C, 1), of (E, C)
+    return u.gather(1, order.expand_as(u)) * u.new_tensor(signs)[drawn, :, None]
 
 
 class SteadyMesh:

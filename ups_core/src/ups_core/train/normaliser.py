@@ -73,7 +73,7 @@ class Normaliser:
             not (whole or kept or turns) for kept, turns in zip(problem.conserved, turned, strict=True)
         ]
         fields = _scale(statistics["fields"], problem.fields, shifted, problem)
-        shifted = [name not in problem.components for name in problem.inputs]
+        shifted = [not signed and name not in problem.components for name in problem.inputs]
         inputs = _scale(statistics["inputs"], problem.inputs, shifted, problem)
         columns = {name: parameters[:, i] for i, name in enumerate(problem.parameters) if len(parameters)}
         varying = [columns[name] for name in problem.varying]

@@ -76,10 +76,11 @@ class Residuals:
         prediction = torch.cat([model.network(u.to(device), p.to(device)).cpu() for u, p in chunks])
         return cls(given, prediction, truth - prediction, parameters, pairs)
 
-    def scale(self) -> Tensor:
+    def scale(self, problem: Problem) -> Tensor:
         """The root mean square of each field's residual, (C,), no smaller than rounding."""
         axes = (0, *range(2, self.residual.ndim))
-        return self.residual.double().square().mean(axes).sqrt().float().clamp(min=1e-7)
+        sizes = self.residual.double().square().mean(axes).sqrt().tolist()
+        return torch.tensor(problem.shared(dict(zip(problem.fields, sizes, strict=True)))).clamp(min=1e-7)
 
     def in_units_of(self, scale: Tensor) -> Residuals:
         """The same with the residual divided by ``scale`` (C,)."""

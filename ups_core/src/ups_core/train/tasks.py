@@ -82,6 +82,7 @@ class Transient:
         self.parameters = normaliser.vary(problem, train.parameters)  # (N, P)
         self.val_parameters = normaliser.vary(problem, val.parameters)  # (N, P)
         shifts, images = (not getattr(model, name, False) for name in ("shift_equivariant", "symmetric"))
+        images = images and not any(problem.wall)  # a mirror between walls takes nodes to where none is
         self.augment = augmentation(problem, shifts=shifts, images=images) if config.augment else None
         self.places = train.places
         self.move = mesh.augmentation(problem) if config.augment and problem.mesh else None

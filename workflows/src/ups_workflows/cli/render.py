@@ -6,8 +6,7 @@ import json
 import sys
 from typing import Any
 
-import yaml
-
+from ups_core.api.yamltext import dump
 from ups_workflows.cli.options import Output
 
 
@@ -17,4 +16,4 @@ def structured(data: Any, output: Output) -> None:
         json.dump(data, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        yaml.safe_dump(data, sys.stdout, sort_keys=False)
+        sys.stdout.write(dump([data]))

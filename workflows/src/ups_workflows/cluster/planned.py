@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ups_core.api import ComputeClass, Dataset, TrainingRun
 from ups_core.api.cluster import from_cluster
 from ups_core.api.load import Resources
+from ups_core.api.yamltext import dump
 from ups_core.errors import InvalidSpec
 from ups_core.steps.resolve import dealt, with_keys
 from ups_workflows.cli.options import Output
@@ -37,7 +36,7 @@ def print_workflows(
     settings, classes = (Installation.read(given), {}) if given else _asked(context)
     manifests = workflows(in_store(resources, store), settings, {**classes, **resources.classes})
     if output == "table":
-        yaml.safe_dump_all(manifests, sys.stdout, sort_keys=False)
+        sys.stdout.write(dump(manifests))
     else:
         structured(manifests, output)
 

@@ -20,7 +20,7 @@ from ups_core.data.families.base import Family, Field, RawLayout, Transform
 from ups_core.data.families.declared import declared
 from ups_core.errors import InvalidSpec
 
-__all__ = ["FAMILIES", "Described", "Family", "Field", "RawLayout", "Transform", "family"]
+__all__ = ["FAMILIES", "Described", "Family", "Field", "RawLayout", "Transform", "check_own", "family"]
 
 #: What recipes and ``dataset.json`` say of a family: its name or, where a Dataset declares it, the
 #: declaration with a ``name``.
@@ -40,11 +40,10 @@ FAMILIES: Mapping[str, Family] = _find()
 def family(described: Described) -> Family:
     """The family of this name, or of this declaration.
 
-    Raises InvalidSpec, with the nearest name there is, where there is none; and where a declaration has the
-    name of another family.
+    Raises InvalidSpec, with the nearest name there is, where there is none.
     """
     if not isinstance(described, str):
-        return _declared(**described)
+        return declared(**described)
     name = described
     if name in FAMILIES:
         return FAMILIES[name]
@@ -58,12 +57,12 @@ def family(described: Described) -> Family:
     )
 
 
-def _declared(name: str, **declaration: Any) -> Family:
-    if name in FAMILIES:
+def check_own(described: Described) -> None:
+    """InvalidSpec where a new declaration has the name of a family of UPS. Published ones keep theirs."""
+    if not isinstance(described, str) and (name := described["name"]) in FAMILIES:
         raise InvalidSpec(
             f"{name} is a family of UPS and cannot be declared",
             where="spec.declaration",
             expected="another name, or no declaration",
             fix="set spec.family to a name of your own",
         )
-    return declared(name, declaration)

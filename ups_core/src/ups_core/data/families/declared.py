@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ups_core.api.declaration import Declaration, DeclaredField, DeclaredLayout
 from ups_core.data.families.base import Family, Field, RawLayout, Transform
 
 
-def declared(name: str, declaration: Mapping[str, Any]) -> Family:
+def declared(name: str, **declaration: Any) -> Family:
     """The family ``name`` of a ``spec.declaration`` as JSON has it. It has no simulator and no solver."""
     said = Declaration.model_validate(declaration)
     return Family(
