@@ -79,6 +79,8 @@ BETTER, SAME, WORSE = (gate.Gain(1, 1 - g, g, g - 0.1, g + 0.1) for g in (0.5, 0
         (BETTER, BETTER, 0.75, ""),
         (SAME, SAME, 0.8, "no gain"),
         (BETTER, WORSE, 0.8, "no gain"),
+        (BETTER, gate.Gain(1, 1.02, -0.02, -0.03, -0.01), 0.8, ""),
+        (BETTER, gate.Gain(1, 1.06, -0.06, -0.07, -0.05), 0.8, "no gain"),
         (WORSE, SAME, 0.5, "no gain"),
         (BETTER, SAME, 0.74, "not calibrated"),
         (BETTER, SAME, 0.86, "not calibrated"),

@@ -181,7 +181,7 @@ class DiffusionConfig(CorrectorConfig):
     ensembles of rollouts are drawn.
 
     Kept where it brings the continuous ranked probability score (CRPS) of validation rollouts down by more
-    than its spread and by `minGain`, the ensemble's mean is no worse by more than its spread, and the central
+    than its spread and by `minGain`, the error of the ensemble's mean is hardly higher, and the central
     80 % interval holds 75 to 85 % of the truth. Where the operator's own error is below `minScore`, as on a
     deterministic problem that was learned well, no ensemble is worth its cost and nothing is trained.
     """

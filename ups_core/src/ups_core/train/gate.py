@@ -19,6 +19,8 @@ import numpy as np
 DRAWS, SHARE = 2000, 0.95
 #: What the central 80 % interval of an ensemble may cover of the truth.
 COVERAGE = 0.75, 0.85
+#: By what share of itself the error of an ensemble's mean may rise: over many samples a spread is narrow.
+TOLERATED = 0.05
 #: The least mean rank correlation of rewards with errors.
 RANKS = 0.3
 
@@ -141,7 +143,7 @@ def ensemble(
     spread: float,
     least: float,
 ) -> Verdict:
-    """Kept where the score is better, the error of the mean no worse, and the interval true.
+    """Kept where the score is better, the error of the mean hardly worse, and the interval true.
 
     ``metrics`` are the names of score and error; ``coverage`` is the share of the truth in the central
     80 % interval, ``spread`` the factor on the samples with which it was reached, and ``least`` the share
@@ -149,7 +151,8 @@ def ensemble(
     """
     low, high = COVERAGE
     enough = score.better and score.gain >= least * score.before
-    why = "" if enough and not error.worse else "no gain"
+    worse = error.worse and -error.gain > TOLERATED * error.before
+    why = "" if enough and not worse else "no gain"
     if not why and not low <= coverage <= high:
         why = "not calibrated"
     figures = {
