@@ -110,6 +110,14 @@ def test_weights_are_tied_by_what_does_the_same_to_all_fields(potential: Tensor)
     assert not network.get_submodule("network").symmetric
 
 
+def test_between_walls_no_weights_are_tied_where_a_mirror_takes_nodes_off_the_grid():
+    walls = replace(FLOW, vectors=(), boundary=("dirichlet",) * 2, wall=(True,) * 2)
+    network = GConvConfig(width=8, dilations=[1]).build(walls).get_submodule("network")
+    assert not network.symmetric
+    steady = GConvConfig(width=8, dilations=[1]).build(replace(walls, steady=True, dt=None))
+    assert steady.get_submodule("network").symmetric  # there the closed grid is its own mirror image
+
+
 def test_the_mean_over_images_commutes_with_all_of_them_and_can_be_exported():
     model = UNetConfig(width=16, levels=2).build(STOKES)
     elements, none = group(STOKES), torch.zeros(2, 0)

@@ -109,7 +109,8 @@ def read_npz(path: Path, problem: Problem) -> Given:
 def _is_raw(path: Path, problem: Problem) -> bool:
     """Whether an ``.npz`` file has not the form of :func:`read_npz`, but one that the family's files have."""
     with _opened(path), open_raw(path, str(path)) as reader:
-        own, raw = _own_forms(problem)[1:], _raw_forms(problem, (".npz",))
+        own = [form for form in _own_forms(problem) if "T" not in form.state_axes]
+        raw = _raw_forms(problem, (".npz",))
         return any(_fits(f, reader, problem) for f in raw) and not any(_fits(f, reader, problem) for f in own)
 
 

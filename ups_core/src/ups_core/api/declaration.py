@@ -198,16 +198,15 @@ class Declaration(Model):
         for name in ("conserved", "bounded"):
             yield from _among(name, getattr(self, name), fields, "fields")
         for name in ("galilean", "vorticity"):
-            yield from _among(name, [getattr(self, name) or fields[0]], fields, "fields")
+            if (one := getattr(self, name)) is not None:
+                yield from _among(name, [one], fields, "fields")
         yield from _among("shifts", self.shifts, periodic, "periodic axes")
         flipped = {axis for each in self.symmetries for axis in each.flip}
         yield from _among("symmetries", flipped, space, "axes of space")
         if unshifted := sorted((flipped & set(periodic)) - set(self.shifts)):
             yield f"a mirror along a periodic axis needs {unshifted[0]} in shifts: it moves the nodes"
-        if (
-            any(each.transpose for each in self.symmetries)
-            and len({*self.boundary.values()}) * len(space) != 2
-        ):
+        square = len(space) == 2 and len({*self.boundary.values()}) == 1
+        if not square and any(each.transpose for each in self.symmetries):
             yield "a transpose needs two axes of space with the same boundary"
         yield from self._of_vectors(space, fields, inputs)
         if self.diffusion is not None:

@@ -115,10 +115,9 @@ def find(split: Split, known: Split, problem: Problem, scale: Mapping[str, np.nd
 
 def _symmetric(scale: Mapping[str, np.ndarray], problem: Problem) -> dict[str, np.ndarray]:
     """Means and deviations of the inputs (C,) that the problem's symmetries leave alone."""
-    signed = any(transform.sign != 1 for transform in problem.symmetries)
-    kept = [not signed and name not in problem.components for name in problem.inputs]
+    turns = [problem.turns(name) for name in problem.inputs]
     std = problem.shared(dict(zip(problem.inputs, scale["std"].tolist(), strict=True)))
-    return {"mean": np.where(kept, scale["mean"], 0.0), "std": np.array(std)}
+    return {"mean": np.where(turns, 0.0, scale["mean"]), "std": np.array(std)}
 
 
 def strides(one: Split, other: Split) -> tuple[int, int] | None:

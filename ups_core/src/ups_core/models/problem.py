@@ -116,10 +116,10 @@ class Problem:
     def dimensions(self) -> int:
         return len(self.space)
 
-    @property
-    def components(self) -> frozenset[str]:
-        """Names of all components of vectors."""
-        return frozenset(name for vector in self.vectors for name in vector)
+    def turns(self, name: str) -> bool:
+        """Whether a symmetry may change the field's sign, or turn it as a component of a vector."""
+        signed = any(transform.sign != 1 for transform in self.symmetries)
+        return signed or any(name in vector for vector in self.vectors)
 
     def shared(self, values: Mapping[str, float]) -> tuple[float, ...]:
         """The values of these fields; those of the components of a vector become their root mean square."""

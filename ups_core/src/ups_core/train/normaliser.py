@@ -66,14 +66,13 @@ class Normaliser:
     @classmethod
     def of(cls, statistics: Mapping[str, Any], problem: Problem, parameters: np.ndarray) -> Normaliser:
         """From ``normaliser.json`` and the training parameters (N, P)."""
-        signed = any(t.sign != 1 for t in problem.symmetries)
-        whole = problem.steady or problem.linear or signed
-        turned = [name in problem.components for name in problem.fields]
+        whole = problem.steady or problem.linear
         shifted = [
-            not (whole or kept or turns) for kept, turns in zip(problem.conserved, turned, strict=True)
+            not (whole or kept or problem.turns(name))
+            for name, kept in zip(problem.fields, problem.conserved, strict=True)
         ]
         fields = _scale(statistics["fields"], problem.fields, shifted, problem)
-        shifted = [not signed and name not in problem.components for name in problem.inputs]
+        shifted = [not problem.turns(name) for name in problem.inputs]
         inputs = _scale(statistics["inputs"], problem.inputs, shifted, problem)
         columns = {name: parameters[:, i] for i, name in enumerate(problem.parameters) if len(parameters)}
         varying = [columns[name] for name in problem.varying]
