@@ -30,6 +30,8 @@ class Pipeline:
         self.store = open_store(str(folder / "store"))
         self.results: list[dict[str, Any]] = []
         self.modules = dict(MODULES)
+        #: What all steps reported: done, total.
+        self.progress: list[tuple[int, int]] = []
 
     def run(
         self,
@@ -49,7 +51,7 @@ class Pipeline:
             record=RunRecord(self.store, "runs/test"),
             out=out,
             work=work,
-            progress=lambda done, total, text: None,
+            progress=lambda done, total, text: self.progress.append((done, total)),
             inputs=inputs or {},
         )
         self.results.append(self.modules[step].run(context))

@@ -38,6 +38,18 @@ def test_samples_do_not_depend_on_shards(pipeline):
     assert not np.array_equal(values({"samples": 2, "seed": 3}, 1), values({"samples": 2, "seed": 4}, 1))
 
 
+@pytest.mark.parametrize("family, params", [("advection1d", {"beta": 0.1}), ("burgers1d", {"nu": 0.1})])
+def test_progress_is_counted_in_samples(pipeline, family, params):
+    asked = recipe(samples=4)
+    asked["family"], asked["source"]["simulate"]["params"] = family, {**params, "points": 32, "frames": 5}
+    pipeline.run("simulate", asked)
+    assert {total for _, total in pipeline.progress} == {4}
+    done = [done for done, _ in pipeline.progress]
+    assert done == sorted(done)
+    assert done[-1] == 4
+    assert done.count(4) == 1
+
+
 def test_simulated_to_cached_in_shards(pipeline):
     raw = {
         f"raw-{shard}": pipeline.run("simulate", recipe(shard, train=6, test=2, shards=2)) for shard in (0, 1)

@@ -76,7 +76,9 @@ def run(ctx: StepContext) -> dict[str, Any]:
             indices=indices,
             seed=simulate.get("seed", 0),
             params=params,
-            progress=lambda done, _, before=before, name=name: ctx.progress(before + done, total, name),
+            progress=lambda done, of, before=before, name=name, own=len(indices): ctx.progress(
+                before + own * done // of, total, name
+            ),
         )
         before += len(indices)
     return {"files": len(files) * len(ways), "samples": total}
