@@ -16,10 +16,17 @@ FILE = "examples/quickstart.yaml"
 PEERS = "persistence, solver, fno"
 ERROR, UNIT = "rollout.nrmse", "nRMSE"
 MAIN = Field(FILE, 300)
-#: Shocks that the grid does not resolve: several frames say where in a cell one is, a single one does not.
+#: Some fronts are thinner than a cell: several frames say where in a cell one is, a single one does not.
 AHEAD = f"{OURS}, unroll: 4, unrollShare: 0.5"
+#: All fronts are: docs/stages.md says what these are for.
+ROLLOUTS = "batchSize: 8, unroll: 4, unrollShare: 0.5, horizon: 40"
+FRONTS = (
+    f"architecture: {{name: gconv, averages: true, characteristics: true, dilations: [1, 2, 4]}}, {ROLLOUTS}"
+)
+#: The same without the step along the characteristics, which solves the equation without its viscosity.
+PURE_FRONTS = f"architecture: {{name: gconv, averages: true}}, {ROLLOUTS}"
 #: nu, and how it is trained.
-RANGE = {0.001: AHEAD, 0.1: OURS}
+RANGE = {0.001: FRONTS, 0.1: OURS}
 MANY = Field("examples/burgers_many.yaml", 300)
 
 
@@ -44,13 +51,18 @@ def main(scratch: Path) -> Iterator[Line]:
 
 def over_range(scratch: Path) -> Iterator[Line]:
     for nu, config in RANGE.items():
-        field = Field(FILE, 150, [f"dataset.spec.source.simulate.params.nu={nu}"])
+        field = Field(FILE, 300, [f"dataset.spec.source.simulate.params.nu={nu}"])
         ours = field.train(scratch, config, peers=PEERS)
         peer = metric(ours, f"fno.{ERROR}")
         name = f"burgers_range.nu{nu}.{ERROR}"
         yield versus(name, UNIT, metric(ours, ERROR), peer, "tuned FNO", Bound(0.05, "ratio"))
         solver = metric(ours, f"solver.{ERROR}")
         yield versus(f"{name}.solver", UNIT, metric(ours, ERROR), solver, "ETDRK4 on the same points")
+        yield from speeds(f"burgers_range.nu{nu}", ours, "frames/CPU-s")
+        if config == FRONTS:
+            pure = metric(field.train(scratch, PURE_FRONTS), ERROR)
+            said = "tuned FNO; ours without the step along the characteristics"
+            yield versus(f"{name}.pure", UNIT, pure, peer, said)
 
 
 def many(scratch: Path) -> Iterator[Line]:

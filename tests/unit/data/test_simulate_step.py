@@ -38,7 +38,7 @@ def test_samples_do_not_depend_on_shards(pipeline):
     assert not np.array_equal(values({"samples": 2, "seed": 3}, 1), values({"samples": 2, "seed": 4}, 1))
 
 
-@pytest.mark.parametrize("family, params", [("advection1d", {"beta": 0.1}), ("burgers1d", {"nu": 0.1})])
+@pytest.mark.parametrize(("family", "params"), [("advection1d", {"beta": 0.1}), ("burgers1d", {"nu": 0.1})])
 def test_progress_is_counted_in_samples(pipeline, family, params):
     asked = recipe(samples=4)
     asked["family"], asked["source"]["simulate"]["params"] = family, {**params, "points": 32, "frames": 5}

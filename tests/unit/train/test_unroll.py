@@ -20,16 +20,30 @@ ONE = Scale((0.0,), (1.0,))
 class Halve(nn.Module):
     """Wrong by a factor: the truth stays what it is."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(0.5))
+
     def forward(self, u, parameters):
-        return u / 2
+        return u * self.gain
 
 
-def losses(share: float, **config) -> torch.Tensor:
+def task(**config) -> Transient:
     u = torch.arange(1.0, 4.0).reshape(3, 1, 1, 1).expand(3, 5, 1, 4)  # (N, T, C, X), constant in time
     split = Split(u, None, np.zeros((3, 0)))
     whole = OperatorConfig.model_validate({"steps": 1, "noise": 0, "augment": False, **config})
-    task = Transient(Halve(), PROBLEM, Normaliser(ONE, ONE, Scale((), ()), (), {}), split, split, whole)
-    return task.losses(torch.arange(len(task)), torch.Generator(), share)
+    return Transient(Halve(), PROBLEM, Normaliser(ONE, ONE, Scale((), ()), (), {}), split, split, whole)
+
+
+def losses(share: float, **config) -> torch.Tensor:
+    learned = task(**config)
+    return learned.losses(torch.arange(len(learned)), torch.Generator(), share).detach()
+
+
+def gradient(**config) -> float:
+    learned = task(**config)
+    learned.losses(torch.arange(len(learned)), torch.Generator(), 1.0).mean().backward()
+    return float(learned.model.gain.grad)
 
 
 @pytest.mark.parametrize(("share", "loss"), [(0.5, 1 / 2), (0.79, 1 / 2), (0.8, (1 / 2 + 3 / 4 + 7 / 8) / 3)])
@@ -41,3 +55,20 @@ def test_the_last_part_of_training_looks_ahead(share: float, loss: float):
 
 def test_no_further_than_the_data_go():
     torch.testing.assert_close(losses(1.0, unroll=64), losses(1.0, unroll=4))
+
+
+def test_a_longer_rollout_reaches_back_as_far_as_the_loss_looks():
+    """With a gain g the frames of a constant 1 are 1, g, g², ...: losses 1 - gⁿ, each a chain of g's."""
+    found = losses(1.0, unroll=2, horizon=4)
+    torch.testing.assert_close(found, torch.full((12,), (1 / 2 + 3 / 4 + 7 / 8 + 15 / 16) / 4))
+    # Frames 1 and 2 have chains of 1 and 2 factors, and so have 3 and 4, whose state is taken as given.
+    g = 0.5
+    slope = -(1 + 2 * g + g**2 * 1 + g**2 * 2 * g) / 4
+    assert gradient(unroll=2, horizon=4) == pytest.approx(slope)
+    assert gradient(unroll=4) == pytest.approx(-(1 + 2 * g + 3 * g**2 + 4 * g**3) / 4)
+
+
+@pytest.mark.parametrize(("horizon", "noisy"), [(2, True), (4, False)])
+def test_rollouts_that_bring_errors_of_their_own_get_no_noise(horizon: int, noisy: bool):
+    found = losses(1.0, unroll=2, horizon=horizon, noise=0.1)
+    assert (found.std() > 1e-6) == noisy

@@ -16,6 +16,7 @@ from ups_core.api.model import Model
 if TYPE_CHECKING:
     from torch import nn
 
+    from ups_core.models.advance import Advance
     from ups_core.models.problem import Problem
 
 
@@ -39,6 +40,9 @@ class GridArchitecture(BaseArchitecture):
     """See the stream function beside the vorticity, where the family declares one that carries everything."""
     advect: bool = True
     """Move that vorticity along its own flow first, and learn what is left."""
+    characteristics: bool = False
+    """Follow a conserved velocity on a line along its characteristics first, and learn what is left, where
+    the family declares it Galilean invariant. For fronts thinner than a cell."""
     diffuse: bool = True
     """Diffuse the state first, where the family declares with which coefficient, and learn what is left."""
     bounded: bool = True
@@ -51,16 +55,25 @@ class GridArchitecture(BaseArchitecture):
         raise NotImplementedError
 
     def build(self, problem: Problem) -> nn.Module:
-        from ups_core.models.advance import Advance, Solve, channels_out
+        from ups_core.models.advance import Solve
 
-        channels_in = len(problem.inputs)
-        if problem.steady:
-            return Solve(self.network(problem, channels_in, len(problem.fields)), problem)
-        given = channels_in + int(self.stream and problem.vorticity is not None)
-        foreseen = self.advect and problem.turn is not None, self.diffuse and problem.diffusion is not None
+        if not problem.steady:
+            return self.advance(problem)
+        return Solve(self.network(problem, len(problem.inputs), len(problem.fields)), problem)
+
+    def advance(self, problem: Problem) -> Advance:
+        """The network made one frame of a transient problem."""
+        from ups_core.models.advance import Advance, channels_out
+
+        given = len(problem.inputs) + int(self.stream and problem.vorticity is not None)
+        foreseen = (
+            self.advect and problem.turn is not None,
+            self.characteristics and problem.boost is not None,
+            self.diffuse and problem.diffusion is not None,
+        )
         given += len(problem.fields) * any(foreseen)
         network = self.network(problem, given, channels_out(problem, self.conserve))
-        names = ("galilean", "stream", "advect", "diffuse", "bounded")
+        names = ("galilean", "stream", "advect", "characteristics", "diffuse", "bounded")
         switches = {name: getattr(self, name) for name in names}
         return Advance(network, problem, conserve=self.conserve, **switches)
 
@@ -80,6 +93,9 @@ class ConvConfig(GridArchitecture):
         4,
     ]
     """Dilation of each residual block, in order."""
+    averages: bool = False
+    """Carry averages of cells through a rollout, and reconstruct the values at points from them, where the
+    family declares a conserved field on a periodic grid. For fronts thinner than a cell."""
 
     @field_validator("kernel")
     @classmethod
@@ -87,6 +103,16 @@ class ConvConfig(GridArchitecture):
         if kernel % 2 == 0:
             raise ValueError("kernel must be odd")
         return kernel
+
+    def build(self, problem: Problem) -> nn.Module:
+        if not self.averages or problem.steady or not (problem.periodic and any(problem.conserved)):
+            return super().build(problem)
+        from ups_core.models.averages import Averaged
+
+        off = dict.fromkeys(("galilean", "stream", "advect", "characteristics", "diffuse", "bounded"), False)
+        near = self.model_copy(update={"width": max(1, self.width // 2), "dilations": [1, 1], **off})
+        average, reconstruct = (near.model_copy(update={"conserve": c}) for c in (self.conserve, "none"))
+        return Averaged(self.advance(problem), average.advance(problem), reconstruct.advance(problem))
 
     def network(self, problem: Problem, channels_in: int, channels_out: int) -> nn.Module:
         from ups_core.models.conv import Conv

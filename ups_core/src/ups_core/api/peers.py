@@ -9,7 +9,7 @@ from typing import Any
 
 from ups_core.api.stages import OperatorConfig
 
-OFF = dict.fromkeys(("galilean", "stream", "advect", "diffuse", "bounded"), False)
+OFF = dict.fromkeys(("galilean", "stream", "advect", "characteristics", "diffuse", "bounded"), False)
 #: Without the physics that a family declares.
 PURE: dict[str, Any] = {"conserve": "none", **OFF}
 #: What a person would train who takes the method as published.

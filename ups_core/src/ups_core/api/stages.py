@@ -87,6 +87,9 @@ class OperatorConfig(Training):
     """Frames ahead that the loss looks in the last part of training (transient only)."""
     unroll_share: Annotated[float, Field(ge=0, le=1)] = 0.2
     """How large that last part is, as a share of the limit."""
+    horizon: Annotated[int, Field(ge=1)] = 1
+    """Frames that training's own rollouts last in that part, where these are more than `unroll` (transient
+    only). The gradient reaches back `unroll` of them."""
     augment: bool = True
     """Transform training samples by the family's exact symmetries."""
     test_time_augmentation: bool = True

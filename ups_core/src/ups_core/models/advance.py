@@ -21,6 +21,9 @@ does (:mod:`~ups_core.models.bounds`).
 the stream function beside it (:mod:`~ups_core.models.stream`), and the state is moved along that flow
 (:mod:`~ups_core.models.flow`).
 
+**Characteristics.** Where a conserved field on a line is a velocity that carries itself, it can be followed
+along its characteristics (:mod:`~ups_core.models.characteristics`): for fronts thinner than a cell.
+
 **Diffusion.** Where its coefficient is known, the state is diffused exactly (:mod:`~ups_core.models.heat`).
 The network sees the states before and after, and predicts what is left.
 """
@@ -33,6 +36,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ups_core.models.characteristics import Characteristics
 from ups_core.models.flow import Flow
 from ups_core.models.heat import Heat
 from ups_core.models.problem import Problem
@@ -53,6 +57,7 @@ class Advance(nn.Module):
         galilean: bool,
         stream: bool,
         advect: bool,
+        characteristics: bool,
         diffuse: bool,
         bounded: bool,
     ) -> None:
@@ -65,6 +70,7 @@ class Advance(nn.Module):
         self.boost = problem.boost if galilean else None
         self.stream = Stream(problem) if stream and problem.vorticity is not None else None
         self.flow = Flow(problem) if advect and problem.turn is not None else None
+        self.characteristics = Characteristics(problem) if characteristics and problem.boost else None
         self.heat = Heat(problem) if diffuse and problem.diffusion is not None else None
         self.vorticity = problem.fields.index(problem.vorticity) if problem.vorticity else 0
         self.conserve = conserve
@@ -88,7 +94,7 @@ class Advance(nn.Module):
         given = [u]
         if self.stream is not None:
             given.append(self.stream(u.narrow(1, self.vorticity, 1)))  # (B, 1, X, Y)
-        if self.flow is not None or self.heat is not None:
+        if any(part is not None for part in (self.flow, self.characteristics, self.heat)):
             u = self.foreseen(u, parameters)
             given.append(u)
         out = self.network(torch.cat(given, dim=1), parameters)  # (B, channels_out, X[, Y])
@@ -113,6 +119,8 @@ class Advance(nn.Module):
             if self.vorticity in self.kept:
                 after = after + (before - after).mean((2, 3), keepdim=True)
             u = u.index_copy(1, torch.tensor([self.vorticity], device=u.device), after)
+        if self.characteristics is not None:
+            u = self.characteristics(u)
         return u if self.heat is None else self.heat(u, parameters)
 
     def _inflow(self, flux: Tensor) -> Tensor:

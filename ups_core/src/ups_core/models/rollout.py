@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from ups_core.models.averages import rolling
 from ups_core.models.bounds import bounds
 from ups_core.models.corrector import Corrector
 from ups_core.models.device import device_of
@@ -25,10 +26,12 @@ def frames(model: nn.Module, u: Tensor, parameters: Tensor, places: Tensor | Non
     beside = (parameters,) if places is None else (parameters, places)
     u, *beside = (given.to(device_of(model)) for given in (u, *beside))
     within = bounds(model, u)
+    begin, advance, show = rolling(model)
     with held_kernels(model):
+        state = begin(u, *beside)  # (B, C, X[, Y])
         while True:
-            u = within(model(u, *beside))  # (B, C, X[, Y])
-            yield u
+            state = within(advance(state, *beside))
+            yield show(state, *beside)
 
 
 @torch.inference_mode()
@@ -74,18 +77,23 @@ def ensemble(
     out = torch.empty(len(u), members, steps, *u.shape[1:], dtype=u.dtype)
     size = max(1, BATCH_VALUES // (u[0].numel() * members))
     u, parameters, scale = (given.to(device_of(model)) for given in (u, parameters, scale))
+    begin, advance, show = rolling(model)
     with held_kernels(model, corrector):
         for start in range(0, len(u), size):
-            state = u[start : start + size].repeat_interleave(members, 0)  # (B*M, C, X[, Y])
+            frame = u[start : start + size].repeat_interleave(members, 0)  # (B*M, C, X[, Y])
             p = parameters[start : start + size].repeat_interleave(members, 0)  # (B*M, P)
-            within = bounds(model, state)
+            within = bounds(model, frame)
+            state = begin(frame, p)
             for t in range(steps):
-                prediction = within(model(state, p))
-                noise = corrector.noise(len(state), generator)
-                residual = corrector.sample(noise, state, prediction, p, evaluations)
+                state = within(advance(state, p))
+                prediction = show(state, p)  # (B*M, C, X[, Y])
+                noise = corrector.noise(len(frame), generator)
+                residual = corrector.sample(noise, frame, prediction, p, evaluations)
                 drawn = prediction + scale * residual  # (B*M, C, X[, Y])
                 out[start : start + size, :, t] = drawn.reshape(-1, members, *u.shape[1:])
-                state = within(drawn) if carried else prediction
+                frame = within(drawn) if carried else prediction
+                if carried:
+                    state = begin(frame, p)
     return out
 
 

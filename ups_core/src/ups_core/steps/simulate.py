@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -76,9 +77,12 @@ def run(ctx: StepContext) -> dict[str, Any]:
             indices=indices,
             seed=simulate.get("seed", 0),
             params=params,
-            progress=lambda done, of, before=before, name=name, own=len(indices): ctx.progress(
-                before + own * done // of, total, name
-            ),
+            progress=partial(_report, ctx, name, range(before, before + len(indices)), total),
         )
         before += len(indices)
     return {"files": len(files) * len(ways), "samples": total}
+
+
+def _report(ctx: StepContext, name: str, samples: range, total: int, done: int, of: int) -> None:
+    """A family has done so much of these ``samples``, in whatever it counts."""
+    ctx.progress(samples.start + len(samples) * done // of, total, name)

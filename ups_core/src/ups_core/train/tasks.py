@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ups_core.api.stages import OperatorConfig
 from ups_core.evaluate.metrics import mean_defined, nrmse, rel_l2
 from ups_core.models.advance import Solve
+from ups_core.models.averages import Averaged, rolling
 from ups_core.models.device import device_of
 from ups_core.models.problem import Problem
 from ups_core.models.rollout import BATCH_VALUES, rollout
@@ -77,6 +78,7 @@ class Transient:
         self.model, self.normaliser, self.val = model, normaliser, val
         self.noise, self.pairs = config.noise, train.u.shape[1] - 1
         self.unroll, self.unroll_share = config.unroll, config.unroll_share
+        self.horizon = max(config.unroll, config.horizon)
         self.frames = train.u.flatten(0, 1)  # (N*T, C, X[, Y])
         self.samples = len(train)
         self.parameters = normaliser.vary(problem, train.parameters)  # (N, P)
@@ -93,7 +95,7 @@ class Transient:
         return self.samples * self.pairs
 
     def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
-        ahead = min(self.unroll, self.pairs) if share >= 1 - self.unroll_share else 1
+        ahead = min(self.horizon, self.pairs) if share >= 1 - self.unroll_share else 1
         sample, first = indices // self.pairs, indices % self.pairs
         first = first.clamp(max=self.pairs - ahead)  # the last frames of a trajectory have no more behind
         row = sample * (self.pairs + 1) + first  # of the first frame among all N*T frames
@@ -108,12 +110,17 @@ class Transient:
         elif self.augment:
             frames = self.augment(frames, generator)
         u, *after = frames  # (B, C, X[, Y]) each
-        if self.noise:
+        if self.noise and ahead <= self.unroll:  # longer rollouts bring errors of their own
             u = u + mean_free_noise(u, self.noise, generator)
-        total = torch.zeros((), device=device)
-        for truth in after:
-            u = self.model(u, *beside)
-            total = total + self.loss(u, truth)  # (B,)
+        begin, advance, show = rolling(self.model)
+        state, total = begin(u, *beside), torch.zeros((), device=device)
+        if isinstance(self.model, Averaged):
+            total = self.loss(show(state, *beside), frames[0])  # (B,): what was averaged is to be got back
+        for number, truth in enumerate(after):
+            if number and number % self.unroll == 0:
+                state = state.detach()
+            state = advance(state, *beside)
+            total = total + self.loss(show(state, *beside), truth)  # (B,)
         return total / ahead
 
     def validate(self) -> float:
