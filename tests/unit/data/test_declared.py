@@ -15,7 +15,7 @@ from ups_core.api.declaration import Declaration
 from ups_core.data.cache import write_split
 from ups_core.data.convert import ConvertOptions, convert_file
 from ups_core.data.families import check_own, family
-from ups_core.errors import InvalidSpec
+from ups_core.errors import DataInvalid, InvalidSpec
 from ups_core.given import read
 from ups_core.models.problem import Problem
 
@@ -184,3 +184,11 @@ def test_times_that_no_file_holds(tmp_path):
     assert np.array_equal(np.load(tmp_path / "train" / "x.npy"), (np.arange(8) + 0.5) / 8)
     assert np.array_equal(np.load(tmp_path / "train" / "u.npy")[:, :, 0], values[[0, 2], ::2])
     assert np.load(tmp_path / "train" / "parameters.npy").tolist() == [[0.1], [0.3]]
+
+
+def test_a_published_declaration_of_another_version_is_told_as_what_it_is():
+    old = {**LINE, "boundary": {"x": "reflecting"}}
+    with pytest.raises(
+        DataInvalid, match=r"declaration of mine\n(.|\n)*boundary.x: (.|\n)*fix: +make its Dataset"
+    ):
+        family({"name": "mine", **old})

@@ -215,3 +215,21 @@ def test_export_below_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         export.write("model", tmp_path / "file" / "below", "safetensors")
     export.write("model", tmp_path / "a" / "b", "safetensors")
     assert (tmp_path / "a" / "b" / "file").exists()
+
+
+def test_a_surrogate_that_carries_averages(context, line_cache, tmp_path: Path) -> None:
+    """Trained through its own rollouts, loaded again, rolled out; but no program of one frame."""
+    network = {"name": "gconv", "width": 4, "dilations": [1], "averages": True, "characteristics": True}
+    config = {"architecture": network, "batchSize": 4, "unroll": 2, "horizon": 40, "unrollShare": 0.5}
+    ctx = context({**config, "steps": 4, "validations": 2}, data=line_cache)
+    train.run(ctx)
+    surrogate = Surrogate.load(ctx.out)
+    u = np.load(line_cache / "val" / "u.npy")[:, 0]
+    frames = surrogate.rollout(u, 3)
+    assert frames.shape == (len(u), 3, 1, 16)
+    apart = surrogate.rollout(frames[:, 0], 2)  # of a frame that was shown, not of what was carried
+    assert not np.allclose(apart, frames[:, 1:], rtol=1e-7, atol=0)
+    for format_ in ("torch-export", "onnx"):
+        with pytest.raises(UpsError, match=r"no form as a program(.|\n)*fix: +--format safetensors"):
+            export.export(surrogate, tmp_path / "p", format_)
+    assert not (tmp_path / "p").exists()

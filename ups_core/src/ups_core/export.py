@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ups_core.errors import InvalidSpec, UpsError
 from ups_core.models.advance import Solve
+from ups_core.models.averages import Averaged
 from ups_core.models.codec import Codec
 from ups_core.output import check_file, check_folder, whole_file, writing
 from ups_core.store import open_uri
@@ -96,6 +97,14 @@ def export(surrogate: Surrogate, to: Path, format_: Format = "torch-export") -> 
             "a surrogate on scattered points has no form as a program yet",
             where=f"--format {format_}",
             found=f"{surrogate.problem.family}, kind mesh",
+            expected="--format safetensors, for Surrogate.load",
+            fix="--format safetensors",
+        )
+    if isinstance(surrogate.operator.network, Averaged):
+        raise InvalidSpec(
+            "a surrogate that carries averages from frame to frame has no form as a program of one frame",
+            where=f"--format {format_}",
+            found="architecture.averages: true",
             expected="--format safetensors, for Surrogate.load",
             fix="--format safetensors",
         )

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from ups_core.api.declaration import Declaration, DeclaredField, DeclaredLayout
 from ups_core.data.families.base import Family, Field, RawLayout, Transform
+from ups_core.errors import DataInvalid
 
 
 def declared(name: str, **declaration: Any) -> Family:
-    """The family ``name`` of a ``spec.declaration`` as JSON has it. It has no simulator and no solver."""
-    said = Declaration.model_validate(declaration)
+    """The family ``name`` of a ``spec.declaration`` as JSON has it. It has no simulator and no solver.
+
+    DataInvalid where a published one is not what this version of UPS takes.
+    """
+    try:
+        said = Declaration.model_validate(declaration)
+    except ValidationError as error:
+        wrong = [
+            f"{'.'.join(map(str, each['loc'])) or 'all of it'}: {each['msg']}" for each in error.errors()
+        ]
+        raise DataInvalid(
+            "a declaration that this version of UPS does not take",
+            where=f"declaration of {name}",
+            found="; ".join(wrong),
+            fix="make its Dataset again, with a spec.declaration that `ups check` takes",
+        ) from error
     return Family(
         name=name,
         title=said.title or name,
