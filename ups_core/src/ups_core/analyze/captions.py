@@ -135,12 +135,29 @@ def samples(plane: bool, fields: Sequence[Mapping[str, Any]], steady: bool, mesh
     return said if steady else f"{said} The films lie beside this report."
 
 
-def drift(fields: Sequence[Mapping[str, Any]]) -> str:
+#: Drift of the mean in the data, above which it is no rounding.
+NO_ROUNDING = 1e-3
+
+
+def drift(fields: Sequence[Mapping[str, Any]], of_data: float, *, averages: bool) -> str:
+    """``of_data``: what the data show; ``averages``: whether the surrogate carries those of cells."""
     kept = listed([f["label"] or f["name"] for f in fields])
-    return (
+    told = (
         f"The equation keeps the spatial mean of {kept}. The largest change of that mean over a rollout, in "
         "standard deviations of the initial state, averaged over samples. What the data themselves show is "
         "the floor: it comes from rounding and from points left out of the grid."
+    )
+    if averages:
+        return (
+            f"{told} This surrogate carries averages of cells, whose mean it keeps exactly; "
+            "the values at points that are read off them drift as those of the data do."
+        )
+    if of_data < NO_ROUNDING:
+        return told
+    return (
+        f"{told} Here it is {number(of_data, 2)}, far more than rounding: there are fronts thinner than a "
+        "cell, and values at points do not tell where in the cell they are. Averages of cells do: see "
+        "architecture.averages."
     )
 
 

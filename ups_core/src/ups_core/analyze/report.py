@@ -181,7 +181,11 @@ def _captions(
         "per_sample": captions.per_sample(rows, main),
         "samples": captions.samples(plane, m.dataset["fields"], steady, mesh),
         "spectra": captions.spectra(found, times, first, plane) if found else ("", ""),
-        "drift": captions.drift(m.dataset["fields"]),
+        "drift": captions.drift(
+            m.dataset["fields"],
+            m.metrics.get("truth.rollout.conservation_drift", 0.0),
+            averages=bool(m.model["config"].get("averages")),
+        ),
         "curve": captions.curve(m.curve, m.model["validation"], m.model["steps"]),
         "splits": captions.splits(m.validated),
     }
