@@ -20,6 +20,7 @@ from bench import (
     darcy,
     demo,
     diffusion,
+    inference,
     navier_stokes,
     peer,
 )
@@ -30,7 +31,10 @@ from bench.table import HEADINGS, cells, write_docs
 ROWS = {
     row.name: row
     for row in (
-        *(m.ROW for m in (command, demo, convert, contracts, codec, diffusion, advection, burgers)),
+        *(
+            m.ROW
+            for m in (command, demo, convert, contracts, inference, codec, diffusion, advection, burgers)
+        ),
         burgers.RANGE_ROW,
         burgers.MANY_ROW,
         *(m.ROW for m in (navier_stokes, darcy, peer, architectures)),
