@@ -23,7 +23,8 @@ ROLLOUTS = "batchSize: 8, unroll: 4, unrollShare: 0.5, horizon: 40"
 FRONTS = (
     f"architecture: {{name: gconv, averages: true, characteristics: true, dilations: [1, 2, 4]}}, {ROLLOUTS}"
 )
-#: The same without the step along the characteristics, which solves the equation without its viscosity.
+#: Without the step along the characteristics, which solves the equation without its viscosity, and with the
+#: reach that a network needs which has to do that itself.
 PURE_FRONTS = f"architecture: {{name: gconv, averages: true}}, {ROLLOUTS}"
 #: nu, and how it is trained.
 RANGE = {0.001: FRONTS, 0.1: OURS}

@@ -1,4 +1,4 @@
-"""A velocity that carries itself, against Hopf's and Lax's formula on a grid a thousand times finer."""
+"""A velocity that carries itself, against Hopf's and Lax's formula on a grid some hundred times finer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from ups_core.api.architectures import ARCHITECTURES
 from ups_core.models.characteristics import Characteristics
 from ups_core.models.symmetry import apply, group
 
+FINE = 8192
+
 
 def averages(potential, points: int) -> torch.Tensor:
     """Averages of the cells of a periodic unit interval, (1, 1, X), of the derivative of ``potential``."""
@@ -20,7 +22,7 @@ def averages(potential, points: int) -> torch.Tensor:
 
 def literal(potential, dt: float):
     """min_y φ(y) + (x - y)² / (2 Δt), over many y."""
-    y = torch.arange(-1024, 2048, dtype=torch.float64) / 1024
+    y = torch.arange(-FINE, 2 * FINE, dtype=torch.float64) / FINE
     return lambda x: (potential(y) + (x[:, None] - y) ** 2 / (2 * dt)).amin(1)
 
 

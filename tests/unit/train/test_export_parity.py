@@ -17,6 +17,7 @@ from ups_core.surrogate import Surrogate
 
 SMALL = {
     "conv": {"name": "conv", "width": 4, "dilations": [1, 2]},
+    "gconv": {"name": "gconv", "width": 4, "dilations": [1], "characteristics": True},
     "unet": {"name": "unet", "width": 16, "levels": 2},
     "fno": {"name": "fno", "width": 4, "modes": 3, "layers": 1},
     "homogenised": {"name": "homogenised", "width": 4, "layers": 1},
@@ -81,6 +82,10 @@ def test_parity(trained, tmp_path: Path, architecture: str, steady: bool, varyin
         np.testing.assert_allclose(ran, truth, atol=TIGHT, rtol=TIGHT)
     facts = session.get_modelmeta().custom_metadata_map["model.json"]
     assert json.loads(facts) == surrogate.operator.facts
+
+
+def test_parity_of_what_follows_characteristics(trained, tmp_path: Path) -> None:
+    test_parity(trained, tmp_path, "gconv", steady=False, varying=False)
 
 
 def test_a_solver_inside_has_no_onnx(trained, tmp_path: Path) -> None:

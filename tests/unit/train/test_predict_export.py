@@ -228,7 +228,7 @@ def test_a_surrogate_that_carries_averages(context, line_cache, tmp_path: Path) 
     frames = surrogate.rollout(u, 3)
     assert frames.shape == (len(u), 3, 1, 16)
     apart = surrogate.rollout(frames[:, 0], 2)  # of a frame that was shown, not of what was carried
-    assert not np.allclose(apart, frames[:, 1:], rtol=1e-7, atol=0)
+    assert np.abs(apart - frames[:, 1:]).max() > 1e-4 * np.abs(frames).max()
     for format_ in ("torch-export", "onnx"):
         with pytest.raises(UpsError, match=r"no form as a program(.|\n)*fix: +--format safetensors"):
             export.export(surrogate, tmp_path / "p", format_)

@@ -149,15 +149,15 @@ def drift(fields: Sequence[Mapping[str, Any]], of_data: float, *, averages: bool
     )
     if averages:
         return (
-            f"{told} This surrogate carries averages of cells, whose mean it keeps exactly; "
-            "the values at points that are read off them drift as those of the data do."
+            f"{told} This surrogate carries averages of cells, whose mean it keeps exactly; its drift is "
+            "that of the values at points that are read off them, and should be like that of the data."
         )
     if of_data < NO_ROUNDING:
         return told
     return (
-        f"{told} Here it is {number(of_data, 2)}, far more than rounding: there are fronts thinner than a "
-        "cell, and values at points do not tell where in the cell they are. Averages of cells do: see "
-        "architecture.averages."
+        f"{told} Here it is {number(of_data, 2)}, far more than rounding: probably there are fronts thinner "
+        "than a cell, and values at points do not tell where in the cell they are. On periodic grids conv "
+        "and gconv can carry averages of cells, which do (averages: true)."
     )
 
 

@@ -184,7 +184,7 @@ def _captions(
         "drift": captions.drift(
             m.dataset["fields"],
             m.metrics.get("truth.rollout.conservation_drift", 0.0),
-            averages=bool(m.model["config"].get("averages")),
+            averages=any(name.startswith("average.") for name in m.model["shapes"]),
         ),
         "curve": captions.curve(m.curve, m.model["validation"], m.model["steps"]),
         "splits": captions.splits(m.validated),

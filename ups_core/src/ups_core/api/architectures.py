@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ups_core.models.problem import Problem
 
 
+#: What networks on grids take from a family's declarations beside conserved sums; all can be switched off.
+PHYSICS = ("galilean", "stream", "advect", "characteristics", "diffuse", "bounded")
+
+
 class BaseArchitecture(Model):
     """What all architectures share."""
 
@@ -73,8 +77,7 @@ class GridArchitecture(BaseArchitecture):
         )
         given += len(problem.fields) * any(foreseen)
         network = self.network(problem, given, channels_out(problem, self.conserve))
-        names = ("galilean", "stream", "advect", "characteristics", "diffuse", "bounded")
-        switches = {name: getattr(self, name) for name in names}
+        switches = {name: getattr(self, name) for name in PHYSICS}
         return Advance(network, problem, conserve=self.conserve, **switches)
 
 
@@ -105,11 +108,12 @@ class ConvConfig(GridArchitecture):
         return kernel
 
     def build(self, problem: Problem) -> nn.Module:
-        if not self.averages or problem.steady or not (problem.periodic and any(problem.conserved)):
+        kept = self.conserve != "none" and problem.periodic and any(problem.conserved)
+        if not self.averages or problem.steady or not kept:
             return super().build(problem)
         from ups_core.models.averages import Averaged
 
-        off = dict.fromkeys(("galilean", "stream", "advect", "characteristics", "diffuse", "bounded"), False)
+        off = dict.fromkeys(PHYSICS, False)
         near = self.model_copy(update={"width": max(1, self.width // 2), "dilations": [1, 1], **off})
         average, reconstruct = (near.model_copy(update={"conserve": c}) for c in (self.conserve, "none"))
         return Averaged(self.advance(problem), average.advance(problem), reconstruct.advance(problem))

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ups_core.api.architectures import PHYSICS
 from ups_core.api.stages import OperatorConfig
 
-OFF = dict.fromkeys(("galilean", "stream", "advect", "characteristics", "diffuse", "bounded"), False)
 #: Without the physics that a family declares.
-PURE: dict[str, Any] = {"conserve": "none", **OFF}
+PURE: dict[str, Any] = {"conserve": "none", **dict.fromkeys(PHYSICS, False)}
 #: What a person would train who takes the method as published.
 TRANSIENT: dict[str, Any] = {
     "architecture": {"name": "fno", "modes": 9, **PURE},

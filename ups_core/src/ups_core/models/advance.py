@@ -70,7 +70,9 @@ class Advance(nn.Module):
         self.boost = problem.boost if galilean else None
         self.stream = Stream(problem) if stream and problem.vorticity is not None else None
         self.flow = Flow(problem) if advect and problem.turn is not None else None
-        self.characteristics = Characteristics(problem) if characteristics and problem.boost else None
+        self.characteristics = (
+            Characteristics(problem) if characteristics and problem.boost is not None else None
+        )
         self.heat = Heat(problem) if diffuse and problem.diffusion is not None else None
         self.vorticity = problem.fields.index(problem.vorticity) if problem.vorticity else 0
         self.conserve = conserve

@@ -10,6 +10,9 @@ So a rollout here begins with a frame of values, from which averages are estimat
 and *reconstructs* values from those when a frame is to be shown (as finite volume methods do: LeVeque,
 Finite Volume Methods for Hyperbolic Problems, chapter 10). Averages are never observed: training sees
 values alone.
+
+The estimate keeps the sum of the values of the first frame. That is right where this frame is smooth;
+where there is a front in it, nobody knows better, and the rollout keeps what the estimate lacks.
 """
 
 from __future__ import annotations
@@ -57,6 +60,11 @@ def rolling(model: nn.Module) -> tuple[Step, Step, Step]:
     if isinstance(model, Averaged):
         return model.begin, model.advance, model.show
     return _itself, model, _itself
+
+
+def called(model: nn.Module) -> list[nn.Module]:
+    """The modules that these three call."""
+    return [model.average, model.advance, model.reconstruct] if isinstance(model, Averaged) else [model]
 
 
 def _itself(u: Tensor, *_: Tensor) -> Tensor:

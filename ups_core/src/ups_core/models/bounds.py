@@ -13,14 +13,19 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ups_core.models.averages import Averaged
+
 #: How much wider the range is on both sides, in itself: a maximum may lie between the nodes.
 MARGIN = 0.05
 
 
-def bounds(model: nn.Module, u: Tensor) -> Callable[[Tensor], Tensor]:
-    """What keeps the states after u (B, C, X[, Y]) where the model says that they stay."""
+def bounds(model: nn.Module, u: Tensor, *, shown: bool = False) -> Callable[[Tensor], Tensor]:
+    """What keeps the states after u (B, C, X[, Y]) where the model says that they stay.
+
+    ``shown``: the frames of a rollout, where it carries averages: values at points keep no mean.
+    """
     channels: Sequence[int] = getattr(model, "bounded", [])
-    kept: Sequence[int] = getattr(model, "kept", [])
+    kept: Sequence[int] = [] if shown and isinstance(model, Averaged) else getattr(model, "kept", [])
     return Bounds(u, channels, kept) if channels else lambda later: later
 
 

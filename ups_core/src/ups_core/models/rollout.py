@@ -25,13 +25,14 @@ def frames(model: nn.Module, u: Tensor, parameters: Tensor, places: Tensor | Non
     """
     beside = (parameters,) if places is None else (parameters, places)
     u, *beside = (given.to(device_of(model)) for given in (u, *beside))
-    within = bounds(model, u)
+    within, seen = bounds(model, u), bounds(model, u, shown=True)
     begin, advance, show = rolling(model)
     with held_kernels(model):
         state = begin(u, *beside)  # (B, C, X[, Y])
         while True:
             state = within(advance(state, *beside))
-            yield show(state, *beside)
+            frame = show(state, *beside)
+            yield frame if frame is state else seen(frame)
 
 
 @torch.inference_mode()
@@ -82,16 +83,18 @@ def ensemble(
         for start in range(0, len(u), size):
             frame = u[start : start + size].repeat_interleave(members, 0)  # (B*M, C, X[, Y])
             p = parameters[start : start + size].repeat_interleave(members, 0)  # (B*M, P)
-            within = bounds(model, frame)
+            within, seen = bounds(model, frame), bounds(model, frame, shown=True)
             state = begin(frame, p)
             for t in range(steps):
                 state = within(advance(state, p))
                 prediction = show(state, p)  # (B*M, C, X[, Y])
+                if prediction is not state:
+                    prediction = seen(prediction)
                 noise = corrector.noise(len(frame), generator)
                 residual = corrector.sample(noise, frame, prediction, p, evaluations)
                 drawn = prediction + scale * residual  # (B*M, C, X[, Y])
                 out[start : start + size, :, t] = drawn.reshape(-1, members, *u.shape[1:])
-                frame = within(drawn) if carried else prediction
+                frame = seen(drawn) if carried else prediction
                 if carried:
                     state = begin(frame, p)
     return out

@@ -83,7 +83,7 @@ def search(
             p = parameters[start : start + size].repeat_interleave(beam * candidates, 0)  # (B*W*K, P)
             before, score = state, state.new_zeros(rows, beam)  # (B, W)
             first = torch.arange(rows, device=state.device)[:, None] * beam  # (B, 1)
-            within = bounds(model, state)
+            within = bounds(model, state, shown=True)
             for t in range(steps):
                 prediction = within(model(state, p[::candidates]))  # (B*W, C, X[, Y])
                 seen = [each.repeat_interleave(candidates, 0) for each in (before, state, prediction)]

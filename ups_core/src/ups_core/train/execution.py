@@ -17,6 +17,8 @@ import structlog
 import torch
 from torch import nn
 
+from ups_core.models.averages import called
+
 log = structlog.get_logger()
 
 Way = Literal["eager", "bf16", "compile", "bf16+compile"]
@@ -63,9 +65,10 @@ def measure(model: nn.Module, device: torch.device, once: Callable[[Way], object
 
 def use(model: nn.Module, way: Way | None) -> None:
     """Have calls of the model compiled, or not, from now on."""
-    model._compiled_call_impl = None
-    if way is not None and "compile" in way:
-        model.compile()
+    for part in called(model):
+        part._compiled_call_impl = None
+        if way is not None and "compile" in way:
+            part.compile()
 
 
 def precision(device: torch.device, way: Way | None) -> AbstractContextManager[object]:
@@ -78,11 +81,15 @@ def precision(device: torch.device, way: Way | None) -> AbstractContextManager[o
 @contextmanager
 def eager(model: nn.Module) -> Iterator[None]:
     """Inside, calls of the model are as written: other batch sizes would be compiled anew."""
-    compiled, model._compiled_call_impl = model._compiled_call_impl, None
+    parts = called(model)
+    compiled = [part._compiled_call_impl for part in parts]
+    for part in parts:
+        part._compiled_call_impl = None
     try:
         yield
     finally:
-        model._compiled_call_impl = compiled
+        for part, call in zip(parts, compiled, strict=True):
+            part._compiled_call_impl = call
 
 
 def _now(device: torch.device) -> float:

@@ -115,7 +115,7 @@ class Transient:
         begin, advance, show = rolling(self.model)
         state, total = begin(u, *beside), torch.zeros((), device=device)
         if isinstance(self.model, Averaged):
-            total = self.loss(show(state, *beside), frames[0])  # (B,): what was averaged is to be got back
+            total = self.loss(show(state, *beside), frames[0])  # (B,): what was averaged is to come back
         for number, truth in enumerate(after):
             if number and number % self.unroll == 0:
                 state = state.detach()

@@ -40,7 +40,8 @@ FAMILIES: Mapping[str, Family] = _find()
 def family(described: Described) -> Family:
     """The family of this name, or of this declaration.
 
-    Raises InvalidSpec, with the nearest name there is, where there is none.
+    Raises InvalidSpec, with the nearest name there is, where there is none, and DataInvalid where a published
+    declaration is not what this version takes.
     """
     if not isinstance(described, str):
         return declared(**described)

@@ -26,7 +26,7 @@ def declared(name: str, **declaration: Any) -> Family:
             "a declaration that this version of UPS does not take",
             where=f"declaration of {name}",
             found="; ".join(wrong),
-            fix="make its Dataset again, with a spec.declaration that `ups check` takes",
+            fix="make its Dataset again, and train again, with a spec.declaration that `ups check` takes",
         ) from error
     return Family(
         name=name,
