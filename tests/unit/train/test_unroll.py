@@ -68,6 +68,12 @@ def test_a_longer_rollout_reaches_back_as_far_as_the_loss_looks():
     assert gradient(unroll=4) == pytest.approx(-(1 + 2 * g + 3 * g**2 + 4 * g**3) / 4)
 
 
+def test_rollouts_grow_to_the_horizon():
+    learned = task(unroll=2, unrollShare=0.4, horizon=4)
+    assert [learned.ahead(share) for share in (0.0, 0.59, 0.6, 0.7, 0.8, 1.0)] == [1, 1, 2, 3, 4, 4]
+    assert task(unroll=3, unrollShare=0.0).ahead(1.0) == 3
+
+
 @pytest.mark.parametrize(("horizon", "noisy"), [(2, True), (4, False)])
 def test_rollouts_that_bring_errors_of_their_own_get_no_noise(horizon: int, noisy: bool):
     found = losses(1.0, unroll=2, horizon=horizon, noise=0.1)

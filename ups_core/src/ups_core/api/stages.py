@@ -89,8 +89,9 @@ class OperatorConfig(Training):
     """How large that last part is, as a share of the limit."""
     horizon: Annotated[int, Field(ge=1)] = 1
     """Frames that training's own rollouts last in that part, where these are more than `unroll` (transient
-    only). They get no `noise`, having errors of their own; the gradient reaches back `unroll` frames, while
-    memory holds all of them. Where the data have no more frames, all rollouts begin with the first one."""
+    only); they grow to that in its first half. They get no `noise`, having errors of their own; the gradient
+    reaches back `unroll` frames, while memory holds all of them. Where the data have no more frames, all
+    rollouts begin with the first one."""
     augment: bool = True
     """Transform training samples by the family's exact symmetries."""
     test_time_augmentation: bool = True

@@ -95,7 +95,7 @@ class Transient:
         return self.samples * self.pairs
 
     def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
-        ahead = min(self.horizon, self.pairs) if share >= 1 - self.unroll_share else 1
+        ahead = self.ahead(share)
         sample, first = indices // self.pairs, indices % self.pairs
         first = first.clamp(max=self.pairs - ahead)  # the last frames of a trajectory have no more behind
         row = sample * (self.pairs + 1) + first  # of the first frame among all N*T frames
@@ -122,6 +122,18 @@ class Transient:
             state = advance(state, *beside)
             total = total + self.loss(show(state, *beside), truth)  # (B,)
         return total / ahead
+
+    def ahead(self, share: float) -> int:
+        """Frames of the rollouts that are trained on when ``share`` of the limit has elapsed.
+
+        They grow to the horizon in the first half of the last part: long rollouts of a network that has only
+        seen single frames may diverge, and what diverges teaches nothing.
+        """
+        inside = share - (1 - self.unroll_share)
+        if inside < 0:
+            return 1
+        grown = min(1.0, 2 * inside / self.unroll_share) if self.unroll_share else 1.0
+        return min(self.unroll + round(grown * (self.horizon - self.unroll)), self.pairs)
 
     def validate(self) -> float:
         start = self.normaliser.fields.apply(self.val.u[:, 0])  # (N, C, X[, Y])
