@@ -14,6 +14,7 @@ import yaml
 
 from ups_core.api.dataset import DatasetSpec
 from ups_core.api.load import parse
+from ups_core.api.stages import STAGES
 from ups_core.api.trainingrun import TrainingRunSpec
 from ups_workflows.reference import pages
 
@@ -100,4 +101,7 @@ def test_fragments_of_specs_are_good():
                 if "apiVersion" in document:
                     assert parse(yaml.safe_dump(document), page.name)[1] == []
                 else:
-                    assert set(document.get("spec", document)) <= known, block
+                    fragment = document.get("spec", document)
+                    assert set(fragment) <= known, block
+                    for stage in fragment.get("stages", []):
+                        STAGES[stage["name"]].model_validate(stage["config"])
