@@ -68,10 +68,14 @@ def test_a_longer_rollout_reaches_back_as_far_as_the_loss_looks():
     assert gradient(unroll=4) == pytest.approx(-(1 + 2 * g + 3 * g**2 + 4 * g**3) / 4)
 
 
-def test_rollouts_grow_to_the_horizon():
-    learned = task(unroll=2, unrollShare=0.4, horizon=4)
-    assert [learned.ahead(share) for share in (0.0, 0.59, 0.6, 0.7, 0.8, 1.0)] == [1, 1, 2, 3, 4, 4]
-    assert task(unroll=3, unrollShare=0.0).ahead(1.0) == 3
+def test_a_rollout_that_diverges_teaches_until_it_is_lost():
+    """A gain of 6 is wrong by 5, then 35; without an end it would be wrong by 6⁴ - 1."""
+    learned = task(unroll=1, horizon=4)
+    learned.model.gain.data.fill_(6.0)
+    found = learned.losses(torch.arange(len(learned)), torch.Generator(), 1.0)
+    torch.testing.assert_close(found.detach(), torch.full((12,), (5.0 + 35.0) / 4))
+    found.mean().backward()
+    assert float(learned.model.gain.grad) == pytest.approx((1 + 6) / 4)
 
 
 @pytest.mark.parametrize(("horizon", "noisy"), [(2, True), (4, False)])

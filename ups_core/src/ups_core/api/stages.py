@@ -89,7 +89,7 @@ class OperatorConfig(Training):
     """How large that last part is, as a share of the limit."""
     horizon: Annotated[int, Field(ge=1)] = 1
     """Frames that training's own rollouts last in that part, where these are more than `unroll` (transient
-    only); they grow to that in its first half. They get no `noise`, having errors of their own; the gradient
+    only). They get no `noise`, having errors of their own, and end early where they diverge; the gradient
     reaches back `unroll` frames, while memory holds all of them. Where the data have no more frames, all
     rollouts begin with the first one."""
     augment: bool = True

@@ -28,6 +28,9 @@ from ups_core.train.draws import normal, uniform
 from ups_core.train.losses import relative_h1, relative_l2
 from ups_core.train.normaliser import Normaliser
 
+#: Relative error of a frame with which a rollout of training ends: what is so far astray teaches nothing more.
+LOST = 10.0
+
 
 class Task(Protocol):
     """One stage's learning problem."""
@@ -95,7 +98,7 @@ class Transient:
         return self.samples * self.pairs
 
     def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
-        ahead = self.ahead(share)
+        ahead = min(self.horizon, self.pairs) if share >= 1 - self.unroll_share else 1
         sample, first = indices // self.pairs, indices % self.pairs
         first = first.clamp(max=self.pairs - ahead)  # the last frames of a trajectory have no more behind
         row = sample * (self.pairs + 1) + first  # of the first frame among all N*T frames
@@ -116,24 +119,17 @@ class Transient:
         state, total = begin(u, *beside), torch.zeros((), device=device)
         if isinstance(self.model, Averaged):
             total = self.loss(show(state, *beside), frames[0])  # (B,): what was averaged is to come back
+        lost = torch.zeros(len(u), dtype=torch.bool, device=device)  # (B,)
         for number, truth in enumerate(after):
             if number and number % self.unroll == 0:
                 state = state.detach()
             state = advance(state, *beside)
-            total = total + self.loss(show(state, *beside), truth)  # (B,)
+            loss = self.loss(show(state, *beside), truth)  # (B,)
+            total = total + torch.where(lost, 0, loss)
+            if ahead > self.unroll and bool((loss > LOST).any()):
+                lost = lost | (loss > LOST)
+                state = torch.where(lost.reshape(-1, *[1] * (u.ndim - 1)), u, state)
         return total / ahead
-
-    def ahead(self, share: float) -> int:
-        """Frames of the rollouts that are trained on when ``share`` of the limit has elapsed.
-
-        They grow to the horizon in the first half of the last part: long rollouts of a network that has only
-        seen single frames may diverge, and what diverges teaches nothing.
-        """
-        inside = share - (1 - self.unroll_share)
-        if inside < 0:
-            return 1
-        grown = min(1.0, 2 * inside / self.unroll_share) if self.unroll_share else 1.0
-        return min(self.unroll + round(grown * (self.horizon - self.unroll)), self.pairs)
 
     def validate(self) -> float:
         start = self.normaliser.fields.apply(self.val.u[:, 0])  # (N, C, X[, Y])
