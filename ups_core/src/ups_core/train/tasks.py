@@ -28,7 +28,7 @@ from ups_core.train.draws import normal, uniform
 from ups_core.train.losses import relative_h1, relative_l2
 from ups_core.train.normaliser import Normaliser
 
-#: Relative error of a frame with which a rollout of training ends: what is so far astray teaches nothing more.
+#: Relative error of a frame with which a rollout of training ends: what is so far astray teaches nothing.
 LOST = 10.0
 
 
