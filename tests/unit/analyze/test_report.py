@@ -93,6 +93,7 @@ def report(
             {"problem": problem.to_dict(),
              "domain": Domain.read(data, problem, "2" * 64, at_rest=False).to_dict(),
              "stage": "operator", "config": {"name": "conv", "width": 32}, "parameters": 20833, "steps": 100,
+             "shapes": {"network.lift.weight": [32, 1, 5]},
              "training": {"steps": 100},
              "validation": {"metric": "val.rollout.nrmse", "value": 0.02, "step": 90}}
         )
