@@ -92,22 +92,7 @@ def export(surrogate: Surrogate, to: Path, format_: Format = "torch-export") -> 
     InvalidSpec where packages are missing or ONNX cannot express the architecture.
     """
     facts = json.dumps(surrogate.operator.facts, sort_keys=True)
-    if surrogate.problem.mesh:
-        raise InvalidSpec(
-            "a surrogate on scattered points has no form as a program yet",
-            where=f"--format {format_}",
-            found=f"{surrogate.problem.family}, kind mesh",
-            expected="--format safetensors, for Surrogate.load",
-            fix="--format safetensors",
-        )
-    if isinstance(surrogate.operator.network, Averaged):
-        raise InvalidSpec(
-            "a surrogate that carries averages from frame to frame has no form as a program of one frame",
-            where=f"--format {format_}",
-            found="architecture.averages: true",
-            expected="--format safetensors, for Surrogate.load",
-            fix="--format safetensors",
-        )
+    _check_program(surrogate, format_)
     if format_ == "onnx":
         _check_onnx(surrogate)
     traced, content = program(surrogate), io.BytesIO()
@@ -130,6 +115,23 @@ def _onnx(traced: torch.export.ExportedProgram, surrogate: Surrogate) -> Any:
         verbose=False,
         input_names=["a" if steady else "u", *(["parameters"] if varying else [])],
         output_names=["solution" if steady else "next"],
+    )
+
+
+def _check_program(surrogate: Surrogate, format_: Format) -> None:
+    """InvalidSpec where one application of the surrogate is not all there is to it."""
+    if surrogate.problem.mesh:
+        who, found = "on scattered points", f"{surrogate.problem.family}, kind mesh"
+    elif isinstance(surrogate.operator.network, Averaged):
+        who, found = "that carries averages from frame to frame", "architecture.averages: true"
+    else:
+        return
+    raise InvalidSpec(
+        f"a surrogate {who} has no form as a program yet",
+        where=f"--format {format_}",
+        found=found,
+        expected="--format safetensors, for Surrogate.load",
+        fix="--format safetensors",
     )
 
 
