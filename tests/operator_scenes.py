@@ -1,15 +1,14 @@
-"""What happens to a run on the fake cluster, in the words of the scenarios."""
+"""What happens to a run on the fake cluster, in the words of the scenarios.
+
+In these the whole path is run, from the request that reads to the one that writes, so that ``decide``,
+``apply`` and the status are held together.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from operator_fakes import (
-    PUBLISHED_RUN,
-    FakeCluster,
-    a_node,
-    a_run,
-)
+from operator_fakes import PUBLISHED_RUN, FakeCluster, a_node, a_run
 
 Run = "TrainingRun"
 PINNED = {"family": "burgers1d", "converted": "objects/convert/k", "validated": "objects/validate/k"}

@@ -1,22 +1,11 @@
-"""What the operator asks of a run before it begins: one scenario a test, on a fake cluster.
-
-The whole path is run, from the request that reads to the one that writes, so that ``decide``, ``apply`` and
-the status are held together.
-"""
+"""What the operator asks of a run before it begins: one scenario a test."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from operator_fakes import (
-    PUBLISHED_DATASET,
-    FakeCluster,
-    a_dataset,
-    a_node,
-    a_ready_dataset,
-    a_run,
-)
+from operator_fakes import PUBLISHED_DATASET, FakeCluster, a_dataset, a_node, a_ready_dataset, a_run
 from operator_scenes import PINNED, Run, begun, condition, ends, spec
 
 

@@ -1,17 +1,9 @@
-"""How attempts of a run end, and what comes after: one scenario a test, on a fake cluster.
-
-The whole path is run, from the request that reads to the one that writes, so that ``decide``, ``apply`` and
-the status are held together.
-"""
+"""How attempts of a run end, and what comes after: one scenario a test."""
 
 from __future__ import annotations
 
 import pytest
-from operator_fakes import (
-    PUBLISHED_RUN,
-    a_node,
-    a_run,
-)
+from operator_fakes import PUBLISHED_RUN, a_node, a_run
 from operator_scenes import Run, begun, condition, ends, succeeds
 
 

@@ -1,19 +1,10 @@
-"""What the operator does about a Dataset and its Workflow: one scenario a test, on a fake cluster.
-
-The whole path is run, from the request that reads to the one that writes, so that ``decide``, ``apply`` and
-the status are held together.
-"""
+"""What the operator does about a Dataset and its Workflow: one scenario a test."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from operator_fakes import (
-    PUBLISHED_DATASET,
-    FakeCluster,
-    a_dataset,
-    a_node,
-)
+from operator_fakes import PUBLISHED_DATASET, FakeCluster, a_dataset, a_node
 from operator_scenes import condition, spec
 
 from ups_operator.reclaim import FINALIZER, RECLAIM_SECONDS

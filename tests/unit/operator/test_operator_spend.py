@@ -1,18 +1,11 @@
-"""Progress and money: one scenario a test, on a fake cluster.
-
-The whole path is run, from the request that reads to the one that writes, so that ``decide``, ``apply`` and
-the status are held together.
-"""
+"""Progress and money: one scenario a test."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
 
-from operator_fakes import (
-    FakeCluster,
-    a_node,
-)
+from operator_fakes import FakeCluster, a_node
 from operator_scenes import Run, begun, ends, spec, succeeds
 
 

@@ -1,14 +1,8 @@
-"""Suspending, resuming and restarting a run: one scenario a test, on a fake cluster.
-
-The whole path is run, from the request that reads to the one that writes, so that ``decide``, ``apply`` and
-the status are held together.
-"""
+"""Suspending, resuming and restarting a run: one scenario a test."""
 
 from __future__ import annotations
 
-from operator_fakes import (
-    a_run,
-)
+from operator_fakes import a_run
 from operator_scenes import PINNED, Run, begun, condition, ends, spec
 
 from ups_workflows.engines import argo

@@ -50,9 +50,8 @@ class Characteristics(nn.Module):
         r = self.reach
         slope = (torch.roll(u, -1, -1) - torch.roll(u, 1, -1)) / 2  # (B, X)
         wide, slope = (torch.cat([v[:, -r:], v, v[:, :r]], dim=1) for v in (u, slope))  # (B, R+X+R)
-        faces = torch.cat(
-            [torch.zeros_like(u[:, :1]), wide.cumsum(1)], dim=1
-        )  # φ behind each cell, then the end
+        # φ behind each cell, and at the end, (B, R+X+R+1)
+        faces = torch.cat([torch.zeros_like(u[:, :1]), wide.cumsum(1)], dim=1)
 
         def near(values: Tensor) -> Tensor:  # (B, R+X+R) to (B, X, 2R): the cells around the face ahead
             return values.unfold(1, 2 * r, 1)[:, 1:]
