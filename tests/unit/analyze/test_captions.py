@@ -90,10 +90,15 @@ def test_learning_curve(values: list[float], said: str) -> None:
 
 
 def test_fronts_thinner_than_a_cell_show_in_the_drift_of_the_data() -> None:
-    fields = [{"name": "u", "label": "velocity u"}]
-    resolved, thin = (captions.drift(fields, drift, averages=False) for drift in (3e-5, 7.8e-3))
+    fields = ["velocity u"]
+    resolved, thin = (
+        captions.drift(fields, drift, declared=True, averages=False) for drift in (3e-5, 7.8e-3)
+    )
+    assert resolved.startswith("The equation keeps the spatial mean of velocity u.")
     assert resolved.endswith("points left out of the grid.")
     assert "0.0078, far more than rounding: probably there are fronts thinner than a cell" in thin
-    carried = captions.drift(fields, 7.8e-3, averages=True)
+    carried = captions.drift(fields, 7.8e-3, declared=True, averages=True)
     assert "carries averages of cells" in carried
     assert "far more" not in carried
+    seen = captions.drift(fields, 3e-5, declared=False, averages=False)
+    assert seen.startswith("The training data keep the spatial mean of velocity u, which nobody declared")

@@ -48,7 +48,7 @@ MESH = {
 def test_little_need_be_said(good):
     one = family({"name": "mine", **good})
     assert (one.name, one.title, one.solver, one.simulate) == ("mine", "mine", None, None)
-    assert (one.conserved, one.shifts, one.symmetries) == ((), (), ())
+    assert (one.conserved, one.shifts, one.symmetries) == (None, (), ())
 
 
 def test_what_a_module_says_can_be_declared():

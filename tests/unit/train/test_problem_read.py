@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +42,34 @@ def test_of_a_plane_with_a_vorticity(line_cache: Path) -> None:
     assert problem.diffusion is not None
     assert (problem.diffusion.scale, problem.diffusion.place) == (pytest.approx(0.01 * 0.02), 0)
     assert problem.bounded == (True,)
+
+
+@pytest.mark.parametrize(
+    ("said", "drift", "kept"),
+    [
+        ({}, 3e-4, True),
+        ({}, 3e-3, False),
+        ({"conserved": []}, 3e-4, False),
+        ({"conserved": ["u"]}, 3e-3, True),
+    ],
+)
+def test_where_nobody_says_what_is_conserved_the_data_do(
+    line_cache: Path, said: dict[str, Any], drift: float, kept: bool
+) -> None:
+    layout = {"state": "u", "axes": "NTX", "coordinates": {"t": "t", "x": "x"}}
+    own = {"name": "mine", "space": "X", "fields": [{"name": "u"}], "layout": layout} | said
+    described = json.loads((line_cache / "dataset.json").read_text())
+    statistics = json.loads((line_cache / "normaliser.json").read_text())
+    statistics["fields"]["u"]["drift"] = drift
+    (line_cache / "normaliser.json").write_text(json.dumps(statistics))
+
+    def read(boundary: str) -> Problem:
+        given = {"family": own | {"boundary": {"x": boundary}}, "boundary": {"X": boundary}}
+        (line_cache / "dataset.json").write_text(json.dumps(described | given))
+        return Problem.read(line_cache, family(given["family"]))
+
+    assert read("periodic").conserved == (kept,)
+    assert read("neumann").conserved == (bool(said.get("conserved")),)  # walls may let through what they like
 
 
 def test_of_a_linear_equation(line_cache: Path) -> None:

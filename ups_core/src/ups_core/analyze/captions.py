@@ -139,11 +139,14 @@ def samples(plane: bool, fields: Sequence[Mapping[str, Any]], steady: bool, mesh
 NO_ROUNDING = 1e-3
 
 
-def drift(fields: Sequence[Mapping[str, Any]], of_data: float, *, averages: bool) -> str:
-    """``of_data``: what the data show; ``averages``: whether the surrogate carries those of cells."""
-    kept = listed([f["label"] or f["name"] for f in fields])
+def drift(kept: Sequence[str], of_data: float, *, declared: bool, averages: bool) -> str:
+    """``kept``: labels of the conserved fields, and whether these are ``declared`` or seen in the data.
+
+    ``of_data``: what the data show; ``averages``: whether the surrogate carries those of cells.
+    """
     told = (
-        f"The equation keeps the spatial mean of {kept}. The largest change of that mean over a rollout, in "
+        f"The {'equation keeps' if declared else 'training data keep'} the spatial mean of {listed(kept)}"
+        f"{'' if declared else ', which nobody declared, and so does the surrogate'}. The largest change of that mean over a rollout, in "
         "standard deviations of the initial state, averaged over samples. What the data themselves show is "
         "the floor: it comes from rounding and from points left out of the grid."
     )

@@ -24,6 +24,7 @@ from ups_core.analyze.fieldmap import extremes, largest
 from ups_core.analyze.numbers import number
 from ups_core.analyze.samples import Sample, draw, sample
 from ups_core.analyze.verdict import verdict
+from ups_core.data.families import family
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def _captions(
 ) -> dict[str, Any]:
     main, steady, plane = m.evaluation["split"], m.evaluation["steady"], m.dataset["space"] == "XY"
     over_time, found = m.over_time[main], m.spectra[main]
-    first = next(iter(labels.values()))
+    first, problem = next(iter(labels.values())), (m.codec or m.model)["problem"]
     mesh = m.dataset["kind"] == "mesh"
     return {
         "scoreboard": captions.scoreboard(steady, mesh),
@@ -182,8 +183,9 @@ def _captions(
         "samples": captions.samples(plane, m.dataset["fields"], steady, mesh),
         "spectra": captions.spectra(found, times, first, plane) if found else ("", ""),
         "drift": captions.drift(
-            m.dataset["fields"],
+            [labels[f] for f, kept in zip(problem["fields"], problem["conserved"], strict=True) if kept],
             m.metrics.get("truth.rollout.conservation_drift", 0.0),
+            declared=family(m.dataset["family"]).conserved is not None,
             averages=any(name.startswith("average.") for name in m.model["shapes"]),
         ),
         "curve": captions.curve(m.curve, m.model["validation"], m.model["steps"]),

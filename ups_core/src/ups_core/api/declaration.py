@@ -111,8 +111,9 @@ class Declaration(Model):
     """Of a mesh: the two ends of the domain along each axis."""
     parameters: Names = []
     """Scalar physical parameters: attributes of a raw file, or its arrays with one value for each sample."""
-    conserved: Names = []
-    """Fields whose spatial mean never changes."""
+    conserved: Names | None = None
+    """Fields whose spatial mean never changes; `[]` for none. Left out, on periodic grids: those whose mean the
+    training data keep."""
     bounded: Names = []
     """Fields of which no value ever leaves the range of the initial state."""
     vectors: Annotated[
@@ -142,7 +143,9 @@ class Declaration(Model):
 
     def of_arrays(self) -> Declaration:
         """What conversion depends on: the same without what is known of the equation, or shown of fields."""
-        unsaid = {name: type(self).model_fields[name].default for name in KNOWLEDGE}
+        # A mean that is not declared is not kept beside the arrays, whether or not that is said.
+        unsaid: dict[str, Any] = {"conserved": self.conserved or []}
+        unsaid |= {name: type(self).model_fields[name].default for name in KNOWLEDGE}
         fields, inputs = ([DeclaredField(name=f.name) for f in fs] for fs in (self.fields, self.inputs))
         boundary = dict.fromkeys(self.boundary, "periodic")
         return self.model_copy(update={**unsaid, "fields": fields, "inputs": inputs, "boundary": boundary})
@@ -196,7 +199,7 @@ class Declaration(Model):
     def _of_equation(self, space: list[str], fields: list[str], inputs: list[str]) -> Iterator[str]:
         periodic = [axis for axis, kind in self.boundary.items() if kind == "periodic"]
         for name in ("conserved", "bounded"):
-            yield from _among(name, getattr(self, name), fields, "fields")
+            yield from _among(name, getattr(self, name) or [], fields, "fields")
         for name in ("galilean", "vorticity"):
             if (one := getattr(self, name)) is not None:
                 yield from _among(name, [one], fields, "fields")

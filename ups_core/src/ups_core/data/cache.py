@@ -3,7 +3,8 @@
 ``u.npy`` is float32 (N, T, C, X[, Y]), of a steady problem (N, C, X[, Y]) beside its input ``a.npy``;
 ``parameters.npy`` float64 (N, P); ``t.npy``, ``x.npy``, ``y.npy`` float64, of a mesh ``x.npy`` and ``y.npy``
 (M,) or, where samples have points of their own, (N, M). ``normaliser.json`` holds mean and standard deviation
-of every field over the train split alone.
+of every field over the train split alone and, of a transient problem, its ``drift``: the most that a spatial
+mean moves within a trajectory, in such deviations.
 """
 
 from __future__ import annotations
@@ -124,14 +125,19 @@ def _check_same_grid(
 
 
 def normaliser(train: Path, family: Family) -> dict[str, Any]:
-    """Mean and standard deviation of each field over a cached split, in float64, read in blocks."""
+    """Mean, standard deviation and drift of each field over a cached split, in float64, read in blocks."""
 
     def statistics(key: str, names: list[str]) -> dict[str, dict[str, float]]:
         array = np.load(train / f"{key}.npy", mmap_mode="r")
         axis = 1 if family.steady else 2
         count, mean, squares = 0, np.zeros(len(names)), np.zeros(len(names))
+        moved = np.zeros(len(names))
         for rows in sample_blocks(array.shape, 8):
-            block = np.moveaxis(array[rows].astype(np.float64), axis, 0).reshape(len(names), -1)  # (C, ...)
+            values = np.moveaxis(array[rows].astype(np.float64), axis, 0)  # (C, n, [T,] X[, Y])
+            if not family.steady:
+                means = values.mean(axis=tuple(range(3, values.ndim)))  # (C, n, T)
+                moved = np.maximum(moved, np.abs(means - means[..., :1]).max(axis=(1, 2)))
+            block = values.reshape(len(names), -1)
             own = block.mean(axis=1)
             # Chan, Golub, LeVeque: joining the moments of two parts, without cancellation.
             n, delta = block.shape[1], own - mean
@@ -139,7 +145,12 @@ def normaliser(train: Path, family: Family) -> dict[str, Any]:
             mean += delta * n / (count + n)
             count += n
         deviation = np.sqrt(squares / count)
-        return {name: {"mean": float(mean[c]), "std": float(deviation[c])} for c, name in enumerate(names)}
+        found = {"mean": mean, "std": deviation}
+        if not family.steady:
+            found["drift"] = moved / np.where(deviation > 0, deviation, 1)
+        return {
+            name: {what: float(value[c]) for what, value in found.items()} for c, name in enumerate(names)
+        }
 
     return {
         "fields": statistics("u", [item.name for item in family.fields]),

@@ -206,7 +206,9 @@ def _check_values(
     not_finite: list[int] = []
     out_of_range: list[int] = []
     conserved = (
-        [family.fields[c].name in family.conserved for c in range(len(family.fields))] if key == "u" else []
+        [family.fields[c].name in (family.conserved or ()) for c in range(len(family.fields))]
+        if key == "u"
+        else []
     )
     drift = _Drift(arrays.get(key + MEAN_SUFFIX), conserved) if any(conserved) and not family.steady else None
     for rows in sample_blocks(array.shape, np.dtype(array.dtype).itemsize):

@@ -56,15 +56,15 @@ def judge_transient(
     *,
     asked: Mapping[str, Any],
     names: Sequence[str],
+    conserved: Sequence[int],
     fno: peers.Surrogate | None = None,
     tick: Tick,
 ) -> Judgement:
     """All metrics of the surrogate, and of the peers in ``names``, over the predicted frames of a split.
 
-    ``asked`` is ``evaluation.rollout``; ``fno`` is the trained peer, judged like the surrogate.
+    ``asked`` is ``evaluation.rollout``; ``conserved`` are the fields whose drift is one of the metrics; ``fno`` is the trained peer, judged like the surrogate.
     """
     fields = [field.name for field in family.fields]
-    conserved = [fields.index(name) for name in family.conserved]
     shown = sorted({0, (frames.steps - 1) // 2, frames.steps - 1})  # frames whose spectra are kept
     spectra, meter = None if split.mesh else Spectra(split.space), Meter()
     # A first call imports, allocates and plans; that is no part of the cost of a frame.

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+#: A mean that moves by no more standard deviations within any training trajectory is taken for constant. Where
+#: that is wrong, it costs no more than this within the time that the data span.
+KEPT = 1e-3
+
+
 @dataclass(frozen=True)
 class Diffusion:
     """D Δt = ``scale`` · exp(``rate`` · p), where p is the varying parameter number ``place``, normalised."""
@@ -67,7 +72,8 @@ class Problem:
     boundary: ``periodic``, ``dirichlet`` or ``neumann``, for each axis.
     wall: for each axis, whether node 0 lies on the wall and the opposite wall is one spacing behind
         the last node (node i of n at i/n). A mirrored sample then has its data on the nodes from 1 on.
-    conserved: for each field, whether its spatial mean is constant in time.
+    conserved: for each field, whether its spatial mean is constant in time: the family says so or, where it
+        says nothing, the training data.
     parameters: names of the scalar parameters; ``varying``: those that differ between training
         samples and are therefore given to the network.
     shifts: axes along which a cyclic shift of a sample is again a sample.
@@ -164,6 +170,9 @@ class Problem:
         if problem.steady or dataset.get("latent"):
             return problem
         statistics = json.loads((folder / "normaliser.json").read_text())["fields"]
+        if family.conserved is None and problem.periodic and not problem.mesh:
+            kept = tuple(statistics[name]["drift"] <= KEPT for name in problem.fields)
+            problem = replace(problem, conserved=kept)
         problem = replace(problem, diffusion=Diffusion.read(family, problem, parameters))
         if problem.vorticity is not None and problem.dt is not None:
             problem = replace(problem, turn=statistics[problem.vorticity]["std"] * problem.dt)
@@ -211,7 +220,7 @@ class Problem:
             if mesh
             else tuple(k != "periodic" and _starts_on_wall(n) for k, n in zip(boundary, nodes, strict=True)),
             box=tuple(family.box[axis] for axis in space) if mesh else None,
-            conserved=tuple(not latent and name in family.conserved for name in fields),
+            conserved=tuple(not latent and name in (family.conserved or ()) for name in fields),
             parameters=tuple(names),
             varying=tuple(name for name, v in zip(names, vary, strict=True) if v),
             # A code is learned without regard to the symmetries, so it need not have them.

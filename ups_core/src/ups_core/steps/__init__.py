@@ -26,7 +26,7 @@ STEPS: dict[str, StepKind] = {
     "fetch": StepKind(1, "data"),
     "convert": StepKind(1, "data"),
     "validate": StepKind(1, "data"),
-    "cache": StepKind(1, "data"),
+    "cache": StepKind(2, "data"),
     "train": StepKind(5, "torch"),
     "encode": StepKind(2, "torch"),
     "evaluate": StepKind(4, "torch"),

@@ -76,7 +76,16 @@ def run(ctx: StepContext) -> dict[str, Any]:
             rollout = asked.get("rollout", {})
             windows[split.name] = frames = window(split, rollout)
             judgement = judge_transient(
-                model, split, frames, family, train, asked=rollout, names=asked["peers"], fno=fno, tick=tick
+                model,
+                split,
+                frames,
+                family,
+                train,
+                asked=rollout,
+                names=asked["peers"],
+                conserved=[c for c, kept in enumerate(problem.conserved) if kept],
+                fno=fno,
+                tick=tick,
             )
         compared, notes = regimes.compare(split, train)
         judgement.metrics.update(compared)

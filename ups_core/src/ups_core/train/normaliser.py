@@ -1,7 +1,7 @@
 """Values of order one for the network, physical units for everyone else.
 
 All statistics come from the training split. States are divided by their standard deviation; their mean is
-taken off only where nothing forbids it. It stays where the field is conserved, where a symmetry changes its
+taken off only where nothing forbids it. It stays where the field carries itself, where a symmetry changes its
 sign or turns it as part of a vector, where multiples of solutions are solutions, and where the field is the
 solution of a steady problem, whose relative error is judged against zero and which a wall may hold at zero.
 The components of a vector share one scale.
@@ -66,11 +66,8 @@ class Normaliser:
     @classmethod
     def of(cls, statistics: Mapping[str, Any], problem: Problem, parameters: np.ndarray) -> Normaliser:
         """From ``normaliser.json`` and the training parameters (N, P)."""
-        whole = problem.steady or problem.linear
-        shifted = [
-            not (whole or kept or problem.turns(name))
-            for name, kept in zip(problem.fields, problem.conserved, strict=True)
-        ]
+        whole = problem.steady or problem.linear or problem.boost is not None
+        shifted = [not (whole or problem.turns(name)) for name in problem.fields]
         fields = _scale(statistics["fields"], problem.fields, shifted, problem)
         shifted = [not problem.turns(name) for name in problem.inputs]
         inputs = _scale(statistics["inputs"], problem.inputs, shifted, problem)

@@ -122,8 +122,9 @@ class Family:
     box:
         Of a mesh: axis letter to the two ends of the domain, between which all points lie.
     conserved:
-        Names of the fields whose spatial mean the equation keeps exactly. None on a mesh: the mean over
-        scattered points is not the mean over space.
+        Names of the fields whose spatial mean the equation keeps exactly. None where nobody said: on periodic
+        grids it is then those whose mean the training data keep. Not for a mesh: the mean over scattered
+        points is not the mean over space.
     bounded:
         Names of the fields with a maximum principle: no value ever leaves the range of the initial state.
     vectors:
@@ -164,7 +165,7 @@ class Family:
     inputs: tuple[Field, ...] = ()
     parameters: tuple[str, ...] = ()
     defaults: Mapping[str, float] = field(default_factory=dict)
-    conserved: tuple[str, ...] = ()
+    conserved: tuple[str, ...] | None = None
     bounded: tuple[str, ...] = ()
     vectors: tuple[tuple[str, ...], ...] = ()
     shifts: tuple[str, ...] = ()

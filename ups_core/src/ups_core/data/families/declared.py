@@ -40,7 +40,7 @@ def declared(name: str, **declaration: Any) -> Family:
         boundary={axis.upper(): kind for axis, kind in said.boundary.items()},
         box={axis.upper(): (low, high) for axis, (low, high) in said.box.items()},
         parameters=tuple(said.parameters),
-        conserved=tuple(said.conserved),
+        conserved=None if said.conserved is None else tuple(said.conserved),
         bounded=tuple(said.bounded),
         vectors=tuple(tuple(components) for components in said.vectors),
         shifts=tuple(axis.upper() for axis in said.shifts),
