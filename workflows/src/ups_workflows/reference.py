@@ -68,7 +68,7 @@ def _families() -> Iterator[str]:
             "Kind": f"{'steady' if family.steady else 'transient'}, {family.kind}, axes {family.space}",
             "Boundary": ", ".join(f"{axis} {kind}" for axis, kind in family.boundary.items()),
             "Parameters": ", ".join(family.parameters),
-            "Conserved": ", ".join(family.conserved),
+            "Conserved": ", ".join(family.conserved or ()),
             "Maximum principle": ", ".join(family.bounded),
             "Diffuses": "with {1:g} {0}".format(*family.diffusion) if family.diffusion else "",
             "Carried by its own flow": family.vorticity or "",

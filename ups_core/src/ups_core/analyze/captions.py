@@ -144,11 +144,11 @@ def drift(kept: Sequence[str], of_data: float, *, declared: bool, averages: bool
 
     ``of_data``: what the data show; ``averages``: whether the surrogate carries those of cells.
     """
+    who, how = ("equation keeps", "") if declared else ("training data keep", ", which nobody declared")
     told = (
-        f"The {'equation keeps' if declared else 'training data keep'} the spatial mean of {listed(kept)}"
-        f"{'' if declared else ', which nobody declared, and so does the surrogate'}. The largest change of that mean over a rollout, in "
-        "standard deviations of the initial state, averaged over samples. What the data themselves show is "
-        "the floor: it comes from rounding and from points left out of the grid."
+        f"The {who} the spatial mean of {listed(kept)}{how}. The largest change of that mean over a rollout, "
+        "in standard deviations of the initial state, averaged over samples. What the data themselves show "
+        "is the floor: it comes from rounding and from points left out of the grid."
     )
     if averages:
         return (

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-#: A mean that moves by no more standard deviations within any training trajectory is taken for constant. Where
-#: that is wrong, it costs no more than this within the time that the data span.
+#: A mean that moves by no more standard deviations within any training trajectory is taken for constant, as
+#: validation takes it. Where that is wrong, it costs no more than this within the time that the data span.
 KEPT = 1e-3
 
 
