@@ -62,8 +62,8 @@ def judge_transient(
 ) -> Judgement:
     """All metrics of the surrogate, and of the peers in ``names``, over the predicted frames of a split.
 
-    ``asked`` is ``evaluation.rollout``; ``conserved`` are the fields whose drift is one of the metrics; ``fno``
-    is the trained peer, judged like the surrogate.
+    ``asked`` is ``evaluation.rollout``; ``conserved`` are the fields whose drift is one of the metrics;
+    ``fno`` is the trained peer, judged like the surrogate.
     """
     fields = [field.name for field in family.fields]
     shown = sorted({0, (frames.steps - 1) // 2, frames.steps - 1})  # frames whose spectra are kept
