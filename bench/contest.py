@@ -17,7 +17,6 @@ from typing import Any
 
 from bench.processes import Trained, python, train
 from bench.rows import SCRATCH, Bound, Line
-from ups_core.api.peers import PURE
 
 SEEDS = 3
 
@@ -25,8 +24,6 @@ SEEDS = 3
 OURS = "architecture: default"
 #: The FNO with all that ours has: Muon, exact symmetries as augmentation, and whatever the family declares.
 STRONG = "architecture: fno"
-#: Ours without what the family declares.
-PLAIN = f"architecture: {json.dumps({'name': 'conv', **PURE})}, augment: false"
 #: The reference implementation's FNO on a line, as chosen on validation data.
 REFERENCE = {"modes": 16, "lr": 4e-3, "noise": 0.01}
 
