@@ -93,9 +93,9 @@ class ConvConfig(GridArchitecture):
         1,
         2,
         4,
-        4,
     ]
-    """Dilation of each residual block, in order."""
+    """Dilation of each residual block, in order. A point sees `kernel // 2 * (1 + sum)` points to each side, 16
+    by default: information should not travel farther within a frame."""
     averages: bool = False
     """Carry averages of cells through a rollout, and reconstruct the values at points from them, where the
     family declares a conserved field on a periodic grid. For fronts thinner than a cell."""

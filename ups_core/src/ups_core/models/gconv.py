@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ups_core.models.layers import convolve, crop, narrow, pad, with_parameters
+from ups_core.models.layers import convolve, crop, for_convolution, pad, pointwise, with_parameters
 from ups_core.models.problem import Problem
 from ups_core.models.symmetry import Element, directions, group, quotients, rearrange, scalar, sign
 
@@ -65,26 +65,32 @@ class GConv(nn.Module):
 class Tied(nn.Module):
     """A weight from which ``expand`` makes a kernel, each entry one of the weight's, its negative, or zero.
 
-    What ``expand`` does is found out once, by what it does to the numbers 1, 2, 3 and so on.
+    What ``expand`` does is found out once, by what it does to the numbers 1, 2, 3 and so on. Of a set of
+    channels all ``order`` have one bias, where there are any.
     """
 
     entries: Tensor
     signs: Tensor
 
-    def __init__(self, shape: Sequence[int], fan_in: int, expand: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self, shape: Sequence[int], fan_in: int, expand: Callable[[Tensor], Tensor], *, order: int = 0
+    ) -> None:
         super().__init__()
         self.weight = _uniform(*shape, fan_in=fan_in)
+        self.bias = _uniform(shape[0], fan_in=fan_in) if order else None
+        self.order = order
         numbered = expand(torch.arange(1.0, 1 + self.weight.numel()).reshape(*shape))
         self.register_buffer("entries", (numbered.abs().long() - 1).clamp(min=0), persistent=False)
         self.register_buffer("signs", numbered.sign(), persistent=False)
-        self.held: Tensor | None = None
+        self.held: tuple[Tensor, Tensor | None] | None = None
 
-    def kernel(self) -> Tensor:
-        held = self.held
-        if held is not None:
+    def tied(self) -> tuple[Tensor, Tensor | None]:
+        """The kernel (C', C, K[, K]) and the bias (C',)."""
+        if (held := self.held) is not None:
             return held
-        tied = self.weight.flatten().index_select(0, self.entries.flatten())
-        return tied.view_as(self.entries) * self.signs
+        entries = self.weight.flatten().index_select(0, self.entries.flatten()).view_as(self.entries)
+        bias = None if self.bias is None else self.bias.repeat_interleave(self.order)
+        return entries * self.signs, bias
 
 
 @contextmanager
@@ -92,7 +98,8 @@ def held_kernels(*models: nn.Module) -> Iterator[None]:
     """Kernels are made once for all calls within, among which no weight may change: a rollout, for one."""
     tied = [module for model in models for module in model.modules() if isinstance(module, Tied)]
     for module in tied:
-        module.held = module.kernel()
+        kernel, bias = module.tied()
+        module.held = for_convolution(kernel), bias
     try:
         yield
     finally:
@@ -116,12 +123,10 @@ class Lift(Tied):
             return torch.stack(moved, dim=1).flatten(0, 1)
 
         fan_in = channels * math.prod(taps)
-        super().__init__((sets, channels, *taps), fan_in, expand)
-        self.bias = _uniform(sets, fan_in=fan_in)
-        self.order = len(elements)
+        super().__init__((sets, channels, *taps), fan_in, expand, order=len(elements))
 
     def forward(self, u: Tensor) -> Tensor:
-        return convolve(u, self.kernel(), self.bias.repeat_interleave(self.order))
+        return convolve(u, *self.tied())
 
 
 class Inner(Tied):
@@ -139,13 +144,11 @@ class Inner(Tied):
             return torch.stack(moved, dim=1).flatten(0, 1)
 
         fan_in = sets * order * math.prod(taps)
-        super().__init__((sets, sets, order, *taps), fan_in, expand)
-        self.bias = _uniform(sets, fan_in=fan_in)
-        self.order, self.dilation = order, (dilation,) * problem.dimensions
+        super().__init__((sets, sets, order, *taps), fan_in, expand, order=order)
+        self.dilation = (dilation,) * problem.dimensions
 
     def forward(self, h: Tensor) -> Tensor:
-        bias = self.bias.repeat_interleave(self.order)  # (S*G,)
-        return convolve(h, self.kernel(), bias, dilation=self.dilation)
+        return convolve(h, *self.tied(), dilation=self.dilation)
 
 
 class Head(Tied):
@@ -177,20 +180,17 @@ class Head(Tied):
         self.dimensions, self.flux = d, flux
 
     def forward(self, h: Tensor) -> Tensor:
-        d, flux, kernel = self.dimensions, self.flux, self.kernel()  # (D*F + C', S*G, 2)
+        d, flux, (kernel, _) = self.dimensions, self.flux, self.tied()  # (D*F + C', S*G, 2)
+        both, plain = kernel[: d * flux].mT.flatten(0, 1), kernel[d * flux :, :, 0]  # of faces, of nodes
+        points = pointwise(h, torch.cat([both, plain]))  # (B, 2*D*F + C', X+2[, Y+2])
+        if not flux:
+            return points
+        sides, nodes = points.split([len(both), len(plain)], dim=1)
         out = []
-        if flux:
-            for axis in range(d):
-                inside = h
-                for other in range(d):
-                    inside = narrow(inside, 2 + other, 1, h.shape[2 + other] - 2 + int(other == axis))
-                faces = kernel[axis * flux : (axis + 1) * flux]
-                out.append(convolve(inside, faces.unflatten(2, [2 if a == axis else 1 for a in range(d)])))
-            h = crop(h, 1)
-        if len(kernel) > d * flux:
-            nodes = kernel[d * flux :, :, :1]  # (C', S*G, 1)
-            out.append(convolve(h, nodes.unflatten(2, [1] * d)))
-        return torch.cat(out, dim=1)  # (B, D*F + C', X[, Y])
+        for axis, pair in enumerate(sides.chunk(d, dim=1)):  # (B, 2*F, X+2[, Y+2])
+            ahead = [slice(1 + (a == axis), n - 1 + (a == axis)) for a, n in enumerate(h.shape[2:])]
+            out.append(crop(pair[:, ::2], 1) + pair[(slice(None), slice(1, None, 2), *ahead)])
+        return torch.cat([*out, crop(nodes, 1)], dim=1)  # (B, D*F + C', X[, Y])
 
 
 def _elements(problem: Problem) -> list[Element]:
