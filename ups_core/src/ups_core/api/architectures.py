@@ -81,6 +81,9 @@ class GridArchitecture(BaseArchitecture):
         return Advance(network, problem, conserve=self.conserve, **switches)
 
 
+Dilations = Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1, max_length=16)]
+
+
 class ConvConfig(GridArchitecture):
     """A lean dilated convolutional network, which sees as far as information travels within a frame."""
 
@@ -89,13 +92,9 @@ class ConvConfig(GridArchitecture):
     """Channels of the hidden layers."""
     kernel: Annotated[int, Field(ge=3, le=15)] = 5
     """Width of the convolutions in grid points; odd."""
-    dilations: Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1, max_length=16)] = [
-        1,
-        2,
-        4,
-    ]
-    """Dilation of each residual block, in order. A point sees `kernel // 2 * (1 + sum)` points to each side, 16
-    by default: information should not travel farther within a frame."""
+    dilations: Dilations = [1, 2, 4]
+    """Dilation of each residual block, in order. To each side a point sees `kernel // 2 * (1 + sum)` points,
+    by default 16: information should not travel farther within a frame."""
     averages: bool = False
     """Carry averages of cells through a rollout, and reconstruct the values at points from them, where the
     family declares a conserved field on a periodic grid. For fronts thinner than a cell."""
