@@ -180,6 +180,9 @@ def test_cache_holds_what_was_dealt_out(pipeline, raw, fmt):
     statistics = cached.json("normaliser.json")["fields"]["u"]
     assert statistics["mean"] == pytest.approx(train.mean(), abs=1e-12)
     assert statistics["std"] == pytest.approx(train.std(), rel=1e-12)
+    means = [[frame.mean() for frame in sample] for sample in train]
+    drift = max(abs(mean - sample[0]) for sample in means for mean in sample)
+    assert statistics["drift"] == pytest.approx(drift / train.std(), rel=1e-9)
 
 
 def test_cache_of_a_steady_problem_with_two_resolutions(pipeline, raw):
@@ -207,6 +210,7 @@ def test_cache_of_a_steady_problem_with_two_resolutions(pipeline, raw):
     assert a.shape == (3, 1, 8, 8)
     assert a.dtype == np.float32
     assert cached.json("normaliser.json")["inputs"]["a"]["mean"] == pytest.approx(a.mean(dtype=np.float64))
+    assert set(cached.json("normaliser.json")["fields"]["u"]) == {"mean", "std"}  # nothing moves
     mixed = validated(pipeline, data, "darcy2d", {**splits, "test4": {"pattern": "*"}})
     with pytest.raises(
         DataInvalid, match=r"(?s)different grids.*fine_beta1.0.hdf5 \(8,\).*coarse_beta1.0.hdf5, \(4,\)"

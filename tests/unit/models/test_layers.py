@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ups_core.models.layers import CONV, convolve, crop, pad
+from ups_core.models.layers import CONV, convolve, crop, for_convolution, pad, pointwise
 
 TABLE = {
     "periodic": [3, 4, 1, 2, 3, 4, 1, 2],
@@ -46,3 +46,20 @@ def test_convolutions_do_not_pad():
     with pytest.raises(AssertionError, match="boundary"):
         CONV[1](1, 1, 3, padding=1)(torch.ones(1, 1, 4))
     assert convolve(torch.ones(1, 1, 4), torch.ones(1, 1, 3)).tolist() == [[[3.0, 3.0]]]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 9])
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_a_pointwise_map_is_a_convolution_of_width_one(dimensions, channels):
+    h, weight = torch.randn(2, 5, *[4] * dimensions), torch.randn(channels, 5)
+    wanted = convolve(h, weight.reshape(channels, 5, *[1] * dimensions))
+    assert torch.allclose(pointwise(h, weight), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_a_weight_for_convolution_is_the_same_weight(dimensions):
+    weight = torch.randn(6, 4, *[3] * dimensions)
+    kept = for_convolution(weight)
+    assert torch.equal(kept, weight)
+    assert torch.equal(for_convolution(kept), kept)
+    assert for_convolution(kept).data_ptr() == kept.data_ptr()  # nothing is left to copy
