@@ -26,6 +26,7 @@ def test_a_transient_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         f"`{'2' * 64}`",
         "20833 parameters".replace("20833", "20\u202f833"),
         "steps=10)",
+        "- Keeps exactly: the spatial mean of u; declared",
     ):
         assert words in card, words
 
@@ -37,6 +38,7 @@ def test_a_steady_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert number(metrics["mean.rel_l2"]) in card
     assert "surrogate.solve(a)" in card
     assert "rollout(" not in card
+    assert "Keeps exactly" not in card
     limit = r"values of a \| ([\d.]+) to ([\d.]+) in training; refused below (\S+) and above ([\d.]+)"
     low, high, least, most = map(float, re.findall(limit, card)[0])
     assert least < 0.5 <= low < high <= 2.0 < most

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ups_core.analyze import tables
+from ups_core.analyze import captions, tables
 from ups_core.analyze.report import Material, templates
 from ups_core.models.domain import Domain
 from ups_core.models.limits import limits
@@ -22,7 +22,7 @@ def render(material: Material) -> str:
     problem = Problem.from_dict((material.codec or model)["problem"])
     context = {
         "title": material.described["title"],
-        "predicts": _predicts(problem, dataset),
+        "predicts": [*_predicts(problem, dataset), *_keeps(material)],
         "limits": [list(row) for row in limits(domain, problem)],
         "tables": tables.metric_tables(material.metrics, material.evaluation, material.validated),
         "training": tables.training_facts(model, material.model_recipe, material.codec),
@@ -61,6 +61,17 @@ def _predicts(problem: Problem, dataset: Mapping[str, Any]) -> list[tuple[str, s
     ):
         facts.append((f"Grid along {letter.lower()}", f"{n} nodes, {spacing:.6g} apart, {boundary}"))
     return facts
+
+
+def _keeps(material: Material) -> list[tuple[str, str]]:
+    """Whose mean no rollout changes, and who said so."""
+    problem, config = Problem.from_dict(material.model["problem"]), material.model["config"]
+    kept = [name for name, whether in zip(problem.fields, problem.conserved, strict=True) if whether]
+    if not kept or not problem.periodic or config.get("conserve") == "none":
+        return []
+    seen = problem.declaration is not None and "conserved" not in problem.declaration
+    who = "seen in the training data, not declared" if seen else "declared"
+    return [("Keeps exactly", f"the spatial mean of {captions.listed(kept)}; {who}")]
 
 
 def _kinds(problem: Problem) -> str:
