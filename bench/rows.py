@@ -81,7 +81,7 @@ class Row:
         paths = [path for name in names if (path := ROOT / name).exists()]
         for package in ("ups_core/src", "workflows/src"):
             paths += sorted((ROOT / package).rglob("*.py"))
-        whole = hashlib.sha256()
+        whole = hashlib.sha256(f"{self.name}\n".encode())
         for path in paths:
             whole.update(f"{path.relative_to(ROOT)} {sha256_file(path)}\n".encode())
         return whole.hexdigest()[:16]

@@ -146,14 +146,17 @@ class Wave:
     gain: float = 1.0
     nan_after: int | None = None
     stochastic: bool = False
+    leads: tuple[int, ...] = (1,)
 
-    def rollout(self, u0: np.ndarray, steps: int, parameters: np.ndarray | None = None) -> np.ndarray:
+    def rollout(
+        self, u0: np.ndarray, steps: int, parameters: np.ndarray | None = None, every: int = 1
+    ) -> np.ndarray:
         assert parameters is not None
         assert parameters.shape == (len(u0), 1)
         frames, u = [], u0.astype(np.float64)
         k = np.arange(u.shape[-1] // 2 + 1)
         for step in range(steps):
-            modes = np.fft.rfft(u, axis=-1) * np.exp(-2j * np.pi * k * BETA * DT)
+            modes = np.fft.rfft(u, axis=-1) * np.exp(-2j * np.pi * k * BETA * DT * every)
             u = np.fft.irfft(modes, n=u.shape[-1], axis=-1) * self.gain
             if self.nan_after is not None and step >= self.nan_after:
                 u = u * np.nan
@@ -189,6 +192,7 @@ class Medium:
 
     gain: float = 1.0
     stochastic: bool = False
+    leads: tuple[int, ...] = (1,)
 
     def solve(self, a: np.ndarray, parameters: np.ndarray | None = None) -> np.ndarray:
         x = np.arange(a.shape[-1]) / a.shape[-1]

@@ -77,6 +77,18 @@ def test_errors_of_a_known_surrogate(waves: Path, tmp_path: Path, monkeypatch: p
     assert result["cost"]["surrogate"]["frames"] == 6 * 12
 
 
+def test_steps_of_several_frames_are_judged_on_the_frames_that_they_reach(
+    waves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_model(monkeypatch, Wave(gain=1.01, leads=(1, 5, 20)))  # wrong by a factor at each step
+    found = judge(waves, tmp_path)["metrics"]
+    assert found["every5.rollout.nrmse"] == pytest.approx(np.mean(1.01 ** np.array([1, 2]) - 1), rel=1e-4)
+    single = np.mean(1.01 ** np.array([5, 10]) - 1)
+    assert found["every5.single.rollout.nrmse"] == pytest.approx(single, rel=1e-4)
+    assert "every20.rollout.nrmse" not in found  # the data end before
+    assert "far.every5.rollout.nrmse" in found
+
+
 def test_persistence_is_the_last_given_frame(
     waves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,14 +29,13 @@ TIGHT = 1e-5
 def trained(context, line_cache: Path, square_cache: Path):
     """``trained(architecture, steady=..., varying=...)``."""
 
-    def make(architecture: str, *, steady: bool, varying: bool) -> Surrogate:
+    def make(architecture: str, *, steady: bool, varying: bool, leads: tuple[int, ...] = (1,)) -> Surrogate:
         cache = square_cache if steady else line_cache
         for split in ("train", "val") if varying else ():
             samples = len(np.load(cache / split / "parameters.npy"))
             np.save(cache / split / "parameters.npy", np.geomspace(0.01, 1, samples)[:, None])
-        ctx = context(
-            {"architecture": SMALL[architecture], "batchSize": 8, "steps": 2, "validations": 1}, data=cache
-        )
+        config = {"architecture": SMALL[architecture], "batchSize": 8, "steps": 2, "validations": 1}
+        ctx = context({**config, "leads": list(leads)}, data=cache)
         train.run(ctx)
         return Surrogate.load(ctx.out)
 
@@ -82,6 +81,13 @@ def test_parity(trained, tmp_path: Path, architecture: str, steady: bool, varyin
         np.testing.assert_allclose(ran, truth, atol=TIGHT, rtol=TIGHT)
     facts = session.get_modelmeta().custom_metadata_map["model.json"]
     assert json.loads(facts) == surrogate.operator.facts
+
+
+def test_a_program_goes_frame_by_frame_where_longer_steps_were_learned_too(trained, tmp_path: Path) -> None:
+    def with_leads(*args, **kwargs) -> Surrogate:
+        return trained(*args, **kwargs, leads=(1, 2))
+
+    test_parity(with_leads, tmp_path, "conv", steady=False, varying=True)
 
 
 def test_parity_of_what_follows_characteristics(trained, tmp_path: Path) -> None:

@@ -35,7 +35,9 @@ PARAMETERS = np.array([[0.01, 7.0], [0.1, 7.0], [1.0, 7.0]])
 
 def test_what_may_be_shifted():
     normaliser = Normaliser.of(STATISTICS, PROBLEM, PARAMETERS)
-    assert normaliser.fields == Scale((0.0, 300.0), (2.0, 5.0))
+    assert normaliser.fields == Scale((3.0, 300.0), (2.0, 5.0))
+    moving = replace(PROBLEM, fields=("u",), conserved=(True,), boost=0.7)
+    assert Normaliser.of(STATISTICS, moving, PARAMETERS).fields.shift == (0.0,)
     signed = replace(PROBLEM, symmetries=(Transform("minus", sign=-1),))
     assert Normaliser.of(STATISTICS, signed, PARAMETERS).fields.shift == (0.0, 0.0)
 

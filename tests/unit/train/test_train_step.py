@@ -235,3 +235,20 @@ def test_codec_then_operator_on_its_codes(context, line_cache):
 def test_codec_of_a_steady_problem_is_refused(context, square_cache):
     with pytest.raises(InvalidSpec, match="evolve"):
         train.run(context({"steps": 1}, stage="codec", data=square_cache))
+
+
+def test_a_rollout_in_steps_of_several_frames(context, line_cache):
+    ctx = context({**SMALL, "leads": [1, 3], "steps": 4}, data=line_cache)
+    train.run(ctx)
+    surrogate = Surrogate.load(ctx.out)
+    u0 = np.load(line_cache / "val/u.npy")[:, 0]
+    assert surrogate.leads == (1, 3)
+    assert surrogate.rollout(u0, 2, every=3).shape == (4, 2, 1, 16)
+    assert not np.array_equal(surrogate.rollout(u0, 2, every=3), surrogate.rollout(u0, 2))
+    with pytest.raises(InvalidSpec, match=r"found: +every = 2(.|\n)*expected: +1 or 3"):
+        surrogate.rollout(u0, 2, every=2)
+    dt = surrogate.problem.dt
+    assert dt is not None
+    surrogate.rollout(u0, 2, every=3, coordinates={"t": np.arange(2) * 3 * dt})
+    with pytest.raises(DataInvalid, match="another time"):
+        surrogate.rollout(u0, 2, every=3, coordinates={"t": np.arange(2) * dt})

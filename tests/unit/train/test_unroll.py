@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from ups_core.api.stages import OperatorConfig
+from ups_core.errors import InvalidSpec
 from ups_core.models.problem import Problem
 from ups_core.train.data import Split
 from ups_core.train.normaliser import Normaliser, Scale
@@ -82,3 +84,44 @@ def test_a_rollout_that_diverges_teaches_until_it_is_lost():
 def test_rollouts_that_bring_errors_of_their_own_get_no_noise(horizon: int, noisy: bool):
     found = losses(1.0, unroll=2, horizon=horizon, noise=0.1)
     assert (found.std() > 1e-6) == noisy
+
+
+class Grow(nn.Module):
+    """Exact where values double from frame to frame: a step of n frames is a factor 2ⁿ."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, u, parameters, lead):
+        self.seen.append(lead)
+        return u * 2 ** lead[:, None, None]
+
+
+def growing(model: nn.Module, **config) -> Transient:
+    u = 2 ** torch.arange(5.0).reshape(1, 5, 1, 1).expand(3, 5, 1, 4)  # (N, T, C, X)
+    split = Split(u, None, np.zeros((3, 0)))
+    whole = OperatorConfig.model_validate({"steps": 1, "noise": 0, "augment": False, **config})
+    return Transient(model, PROBLEM, Normaliser(ONE, ONE, Scale((), ()), (), {}), split, split, whole)
+
+
+@pytest.mark.parametrize("unroll", [1, 2])
+def test_samples_draw_how_far_they_look_and_are_held_to_that_frame(unroll: int):
+    model = Grow()
+    learned = growing(model, leads=[1, 2], unroll=unroll)
+    found = learned.losses(torch.arange(12), torch.Generator().manual_seed(0), 1.0)
+    torch.testing.assert_close(found, torch.zeros(12), atol=1e-6, rtol=0)  # 1e-7 keeps the root smooth
+    assert len(model.seen) == unroll
+    assert set(model.seen[0].tolist()) == {1.0, 2.0}
+    assert all(torch.equal(one, model.seen[0]) for one in model.seen)
+
+
+def test_a_lead_that_no_trajectory_has_is_refused():
+    with pytest.raises(InvalidSpec, match=r"found: +8 frames(.|\n)*expected: +at most 4"):
+        growing(Grow(), leads=[1, 8])
+
+
+@pytest.mark.parametrize("leads", [[], [2, 4], [1, 4, 2], [1, 2, 2], [1, 0]])
+def test_leads_go_from_one_up(leads: list[int]):
+    with pytest.raises(ValidationError, match="leads"):
+        OperatorConfig.model_validate({"steps": 1, "leads": leads})

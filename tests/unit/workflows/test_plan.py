@@ -284,6 +284,17 @@ def test_what_needs_a_grid_is_refused_without_one(family, override, said):
         plan(run, entry)
 
 
+@pytest.mark.parametrize(
+    "architecture", ["{name: gconv, averages: true}", "{name: conv, characteristics: true}"]
+)
+def test_steps_of_several_frames_are_refused_where_frames_go_one_by_one(architecture):
+    entry = RegisteredDataset("burgers1d", f"objects/convert/{'a' * 64}", f"objects/validate/{'b' * 64}")
+    config = f"{{steps: 1, leads: [1, 2], architecture: {architecture}}}"
+    run, _ = resources(f"spec.stages=[{{name: operator, config: {config}}}]")
+    with pytest.raises(InvalidSpec, match="these go frame by frame"):
+        plan(run, entry)
+
+
 def test_what_a_family_declares_linear_is_a_multiplier_unless_it_is_coded():
     entry = RegisteredDataset("advection1d", f"objects/convert/{'a' * 64}", f"objects/validate/{'b' * 64}")
     for codec, name in (("", "multiplier"), ("{name: codec, config: {steps: 1}}, ", "gconv")):

@@ -25,6 +25,7 @@ def predict(
     steps: int | None,
     members: int | None = None,
     search: bool | None = None,
+    every: int = 1,
 ) -> tuple[int, ...]:
     """Predict from a file into an ``.npy`` file; returns the shape written.
 
@@ -34,8 +35,8 @@ def predict(
     ``out`` is written batch by batch, and complete or absent.
 
     With ``members`` that many are drawn, ``out`` is their mean, and their standard deviation lies beside it
-    with the suffix ``.std.npy``. InvalidSpec where the surrogate is deterministic. ``search`` as in
-    :meth:`~ups_core.surrogate.Surrogate.rollout`; members are drawn without one.
+    with the suffix ``.std.npy``. InvalidSpec where the surrogate is deterministic. ``search`` and ``every``
+    as in :meth:`~ups_core.surrogate.Surrogate.rollout`; members are drawn frame by frame, without a search.
     """
     problem = surrogate.problem
     if search and (problem.steady or members is not None):
@@ -48,6 +49,12 @@ def predict(
         raise InvalidSpec("a steady problem has no steps", found=f"--steps {steps}", fix="leave out --steps")
     if not problem.steady and steps is None:
         raise InvalidSpec("a rollout needs a length", expected="--steps N", fix="add --steps 40")
+    if every > 1 and (problem.steady or members is not None):
+        raise InvalidSpec(
+            "steps of several frames are those of one rollout, of a transient problem",
+            found=f"--every {every}",
+            fix="leave out --every",
+        )
     found = read(given, problem)
     about = {"coordinates": found.coordinates, "units": found.units}
     shape = surrogate.shape(found.values, steps)
@@ -65,7 +72,8 @@ def predict(
         if steps is None:
             surrogate.solve(found.values, found.parameters, **about, out=predicted)
         else:
-            surrogate.rollout(found.values, steps, found.parameters, **about, out=predicted, search=search)
+            asked = {"search": search, "every": every}
+            surrogate.rollout(found.values, steps, found.parameters, **about, out=predicted, **asked)
     return shape
 
 
@@ -90,6 +98,7 @@ def main() -> None:
     parser.add_argument("input", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--extrapolate", action="store_true")
     parser.add_argument("--members", type=int)
     parser.add_argument("--search", action=argparse.BooleanOptionalAction)
@@ -98,7 +107,7 @@ def main() -> None:
     try:
         check_file(args.out, "--out")
         surrogate = Surrogate.load(args.model, extrapolate=args.extrapolate)
-        shape = predict(surrogate, args.input, args.out, args.steps, args.members, args.search)
+        shape = predict(surrogate, args.input, args.out, args.steps, args.members, args.search, args.every)
     except UpsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -124,8 +124,9 @@ class Surrogate:
         units: Mapping[str, str] | None = None,
         out: np.ndarray | None = None,
         search: bool | None = None,
+        every: int = 1,
     ) -> np.ndarray:
-        """The ``steps`` frames after u0, predicted in closed loop.
+        """The ``steps`` frames after u0, in closed loop; each is ``every`` frames after the one before.
 
         ``u0`` (N, C, X[, Y]), or (C, X[, Y]) for one sample, in physical units; ``parameters`` (N, P) or a
         mapping of names to values, not needed for those that were the same in all training samples.
@@ -133,7 +134,8 @@ class Surrogate:
         ``u0`` and ``out`` may be mapped files; only a batch of samples is in memory. Where the surrogate is
         stochastic, these are the means of :meth:`ensemble` with its own number of members and seed 0; or,
         with ``search``, those of the rollouts that a beam search has after each frame. That is the default
-        where the stage of that name was kept; InvalidSpec where it is asked for and was not.
+        where the stage of that name was kept; InvalidSpec where it is asked for and was not, and for leads
+        ``every`` that training did not have. Ensembles and searches go frame by frame.
 
         On a mesh ``u0`` is (N, C, M), and ``coordinates`` are needed: ``x`` and ``y`` of the points, (M,) or
         (N, M). They may be any points of the domain, about as many as in training.
@@ -153,14 +155,15 @@ class Surrogate:
                 fix="leave out --search (in Python: search=True)",
             )
         searched = self.searches if search is None else search
-        given = self._accept(u0, parameters, coordinates, units)
+        self._has_lead(every)
+        given = self._accept(u0, parameters, coordinates, units, every)
         whole, rows = given.into(out, self.shape(np.asarray(u0), steps))
         if self.stochastic:
             for batch, drawn in self._ensembles(given, steps, None if searched else self.members, 0):
                 rows[batch] = drawn.mean(axis=1)
             return whole
         for batch, u, p in given.batches():
-            for t, frame in zip(range(steps), self._frames(u, p, given.where(batch)), strict=False):
+            for t, frame in zip(range(steps), self._frames(u, p, given.where(batch), every), strict=False):
                 rows[batch, t] = refine(frame, self.problem, given.factor).numpy()
         return whole
 
@@ -307,31 +310,50 @@ class Surrogate:
                 fix=f"call .{right}(...)",
             )
 
+    @property
+    def leads(self) -> tuple[int, ...]:
+        """Numbers of frames that a step of a rollout can be."""
+        return (1,) if self.stochastic else self.operator.problem.leads
+
+    def _has_lead(self, every: int) -> None:
+        if every not in self.leads:
+            raise InvalidSpec(
+                "the surrogate has not learned steps of this length",
+                found=f"every = {every}",
+                expected=" or ".join(map(str, self.leads)),
+                fix="train with operator.config.leads, and without a stage that draws samples",
+            )
+
     def _accept(
         self,
         given: np.ndarray,
         parameters: Any,
         coordinates: Mapping[str, np.ndarray] | None,
         units: Mapping[str, str] | None,
+        every: int = 1,
     ) -> Accepted:
-        network = self.operator.network
+        network, problem = self.operator.network, self.problem
+        if every > 1 and problem.dt is not None:
+            problem = replace(problem, dt=every * problem.dt)
         return accept(
             given,
             parameters,
             coordinates,
             units,
-            problem=self.problem,
+            problem=problem,
             domain=self.domain,
             fixed=self.operator.normaliser.fixed,
             any_grid=bool(getattr(network, "resolution_free", False)) and not self.stochastic,
             extrapolate=self.extrapolate,
         )
 
-    def _frames(self, u: np.ndarray, parameters: np.ndarray, where: Tensor | None) -> Iterator[Tensor]:
+    def _frames(
+        self, u: np.ndarray, parameters: np.ndarray, where: Tensor | None, every: int
+    ) -> Iterator[Tensor]:
         """The frames after u (B, C, X[, Y]) on the training grid, one after another without end."""
         model, scale = self.operator, self.operator.normaliser.fields
         start = torch.from_numpy(encode(self.codec, u) if self.codec else u)  # (B, C, X[, Y])
         p = model.normaliser.vary(model.problem, parameters)  # (B, varying)
-        for state in frames(model.network, scale.apply(start), p, where):
+        for state in frames(model.network, scale.apply(start), p, where, every):
             frame = scale.invert(state.cpu())
             yield torch.from_numpy(decode(self.codec, frame[:, None].numpy())[:, 0]) if self.codec else frame

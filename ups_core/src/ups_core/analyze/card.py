@@ -47,6 +47,8 @@ def _predicts(problem: Problem, dataset: Mapping[str, Any]) -> list[tuple[str, s
         )
     else:
         facts += [("State", _named(dataset["fields"])), ("Time between frames", f"{problem.dt:.6g}")]
+        if problem.leads[1:]:
+            facts.append(("Frames in a step", f"1, or every={' or '.join(map(str, problem.leads[1:]))}"))
         facts.append(
             (
                 "Arrays",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,6 +62,10 @@ def metric_tables(
         wanted = list(STEADY if steady else TRANSIENT)
         if not steady:
             wanted += [(f"nRMSE of {field}", f"rollout.{field}.nrmse") for field in _fields(metrics, prefix)]
+            for k in _leads(metrics, prefix):
+                every = f"nRMSE of the frames that steps of {k} reach"
+                wanted.append((f"{every}, in such steps", f"every{k}.rollout.nrmse"))
+                wanted.append((f"{every}, frame by frame", f"every{k}.single.rollout.nrmse"))
         columns: dict[str, list[float | None]] = {}
         for words, transient, still in PEERS:
             peer = still if steady else transient
@@ -103,6 +108,12 @@ def _fields(metrics: Mapping[str, float], prefix: str) -> list[str]:
     ]
     parts = ("last_frame", "past_training")
     return [n for n in names if n not in parts and "." not in n and f"{start}{n}{end}" in metrics]
+
+
+def _leads(metrics: Mapping[str, float], prefix: str) -> list[int]:
+    """Frames in a step, of the steps that were judged, in ascending order."""
+    found = (re.fullmatch(rf"{re.escape(prefix)}every(\d+)\.rollout\.nrmse", name) for name in metrics)
+    return sorted(int(match[1]) for match in found if match)
 
 
 def drift_rows(metrics: Mapping[str, float]) -> list[list[str]]:

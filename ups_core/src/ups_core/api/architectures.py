@@ -7,6 +7,7 @@ torch.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -76,7 +77,9 @@ class GridArchitecture(BaseArchitecture):
             self.diffuse and problem.diffusion is not None,
         )
         given += len(problem.fields) * any(foreseen)
-        network = self.network(problem, given, channels_out(problem, self.conserve))
+        # How long a step is, is one more thing that varies.
+        told = replace(problem, varying=(*problem.varying, "dt")) if problem.leads[1:] else problem
+        network = self.network(told, given, channels_out(problem, self.conserve))
         switches = {name: getattr(self, name) for name in PHYSICS}
         return Advance(network, problem, conserve=self.conserve, **switches)
 

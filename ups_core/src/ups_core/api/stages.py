@@ -92,12 +92,23 @@ class OperatorConfig(Training):
     only). They get no `noise`, having errors of their own, and end early where they diverge; the gradient
     reaches back `unroll` frames, while memory holds all of them. Where the data have no more frames, all
     rollouts begin with the first one."""
+    leads: Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1, max_length=8)] = [1]
+    """Frames that a step may advance by, from 1 up (transient, on grids). Where there are several, each
+    training sample gets one of them by chance, the network is told how long the step is, and a prediction may
+    take steps of any of these lengths (`ups predict --every`). Validation is frame by frame."""
     augment: bool = True
     """Transform training samples by the family's exact symmetries."""
     test_time_augmentation: bool = True
     """Solve all images of an input under these symmetries and take the mean (steady only)."""
 
     _name_alone = field_validator("architecture", mode="before")(named)
+
+    @field_validator("leads")
+    @classmethod
+    def _from_one_up(cls, leads: list[int]) -> list[int]:
+        if leads != sorted({1, *leads}):
+            raise ValueError("leads are numbers of frames from 1 up, each once, e.g. [1, 2, 4]")
+        return leads
 
     def resolved(
         self, *, steady: bool, dimensions: int, mesh: bool = False, linear: bool = False
@@ -120,7 +131,19 @@ class OperatorConfig(Training):
             raise ValueError("loss h1 needs a grid: on scattered points there is l2")
         if self.loss == "default":
             update["loss"] = "h1" if steady and not mesh else "l2"
-        return self.model_copy(update=update)
+        whole = self.model_copy(update=update)
+        if self.leads[1:] and not (not steady and _any_step(whole.architecture)):
+            raise ValueError(
+                "several leads are for transient problems, and for networks on a grid without averages and "
+                "characteristics: these go frame by frame"
+            )
+        return whole
+
+
+def _any_step(chosen: Any) -> bool:
+    """Whether a network can be told how far to go."""
+    frame_by_frame = getattr(chosen, "averages", False) or getattr(chosen, "characteristics", False)
+    return isinstance(chosen, GridArchitecture) and not frame_by_frame
 
 
 class CodecConfig(Training):

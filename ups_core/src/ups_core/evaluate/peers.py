@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Surrogate(Protocol):
         parameters: np.ndarray | None = None,
         *,
         coordinates: Mapping[str, np.ndarray] | None = None,
+        every: int = 1,
     ) -> np.ndarray: ...
 
     def solve(
@@ -48,10 +49,12 @@ def persistence(split: Split, batch: slice, frames: Window) -> np.ndarray:
     return np.repeat(split.u[batch, frames.start : frames.given], frames.steps, axis=1)
 
 
-def surrogate_rollout(model: Surrogate, split: Split, batch: slice, frames: Window) -> np.ndarray:
-    """The closed-loop rollout from the last given frame: (n, steps, C, X[, Y])."""
-    start = np.array(split.u[batch, frames.start])  # (n, C, X[, Y])
-    return model.rollout(start, frames.steps, parameters=_columns(split, batch), **_places(split, batch))
+def surrogate_rollout(
+    model: Surrogate, split: Split, batch: slice, frames: Window, every: int = 1
+) -> np.ndarray:
+    """The closed-loop rollout from the last given frame, in steps of ``every``: (n, steps, C, X[, Y])."""
+    start, more = np.array(split.u[batch, frames.start]), _places(split, batch)  # (n, C, X[, Y])
+    return model.rollout(start, frames.steps, parameters=_columns(split, batch), every=every, **more)
 
 
 def surrogate_one_step(model: Surrogate, split: Split, batch: slice, frames: Window) -> np.ndarray:
@@ -139,7 +142,7 @@ def _columns(split: Split, batch: slice) -> np.ndarray | None:
     return split.parameters[batch] if split.parameter_names else None
 
 
-def _places(split: Split, batch: slice, repeat: int = 1) -> dict[str, dict[str, np.ndarray]]:
+def _places(split: Split, batch: slice, repeat: int = 1) -> dict[str, Any]:
     """What a surrogate on scattered points is given besides: ``coordinates``; nothing on a grid."""
     if not split.mesh:
         return {}

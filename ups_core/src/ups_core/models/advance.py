@@ -30,6 +30,7 @@ The network sees the states before and after, and predicts what is left.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -46,7 +47,10 @@ Conservation = Literal["flux", "projection", "none"]
 
 
 class Advance(nn.Module):
-    """(B, C, X[, Y]) and (B, P) to the state one frame later, (B, C, X[, Y]); normalised values."""
+    """(B, C, X[, Y]) and (B, P) to the state one frame later, (B, C, X[, Y]); normalised values.
+
+    Where the problem has several ``leads``, to the state that many frames later: ``lead`` (B,), else 1.
+    """
 
     def __init__(
         self,
@@ -75,7 +79,7 @@ class Advance(nn.Module):
         )
         self.heat = Heat(problem) if diffuse and problem.diffusion is not None else None
         self.vorticity = problem.fields.index(problem.vorticity) if problem.vorticity else 0
-        self.conserve = conserve
+        self.conserve, self.leads = conserve, problem.leads
         kept = problem.conserved if conserve != "none" and problem.periodic else ()
         self.kept = [c for c, whether in enumerate(kept) if whether]
         self.free = [c for c in range(len(problem.fields)) if c not in self.kept]
@@ -84,22 +88,25 @@ class Advance(nn.Module):
         with torch.no_grad():  # start near the identity: a frame resembles the one before
             network.get_parameter("head.weight").mul_(0.1)
 
-    def forward(self, u: Tensor, parameters: Tensor) -> Tensor:
+    def forward(self, u: Tensor, parameters: Tensor, lead: Tensor | None = None) -> Tensor:
+        if self.leads[1:] and lead is None:
+            lead = u.new_ones(u.shape[0])
         if self.boost is None:
-            return self.at_rest(u, parameters)
-        cells = cells_a_frame(u, self.boost)  # (B, 1, 1)
-        after = self.at_rest(u - cells * self.boost, parameters)  # (B, 1, X)
-        return carried(after, cells) + cells * self.boost
+            return self.at_rest(u, parameters, lead)
+        cell = self.boost if lead is None else (self.boost / lead)[:, None, None]  # (B, 1, 1), a step
+        cells = cells_a_frame(u, cell)  # (B, 1, 1)
+        after = self.at_rest(u - cells * cell, parameters, lead)  # (B, 1, X)
+        return carried(after, cells) + cells * cell
 
-    def at_rest(self, u: Tensor, parameters: Tensor) -> Tensor:
-        """One frame, seen by an observer at rest."""
+    def at_rest(self, u: Tensor, parameters: Tensor, lead: Tensor | None) -> Tensor:
+        """One step, seen by an observer at rest."""
         given = [u]
         if self.stream is not None:
             given.append(self.stream(u.narrow(1, self.vorticity, 1)))  # (B, 1, X, Y)
         if any(part is not None for part in (self.flow, self.characteristics, self.heat)):
-            u = self.foreseen(u, parameters)
+            u = self.foreseen(u, parameters, lead)
             given.append(u)
-        out = self.network(torch.cat(given, dim=1), parameters)  # (B, channels_out, X[, Y])
+        out = self.network(torch.cat(given, dim=1), self.told(parameters, lead))  # (B, channels_out, X[, Y])
         if not self.kept:
             return u + out
         kept, change = out.split([out.shape[1] - len(self.free), len(self.free)], dim=1)
@@ -113,17 +120,23 @@ class Advance(nn.Module):
         both[:, self.kept], both[:, self.free] = kept, change
         return u + both
 
-    def foreseen(self, u: Tensor, parameters: Tensor) -> Tensor:
+    def told(self, parameters: Tensor, lead: Tensor | None) -> Tensor:
+        """What the network is told of a step: parameters (B, P) and its logarithm, from -1 to 1, (B, P+1)."""
+        if lead is None:
+            return parameters
+        return torch.cat([parameters, 2 * (lead.log() / math.log(self.leads[-1]))[:, None] - 1], dim=1)
+
+    def foreseen(self, u: Tensor, parameters: Tensor, lead: Tensor | None = None) -> Tensor:
         """What the family's declarations alone say of the next frame, from which the network goes on."""
         if self.flow is not None:
             before = u.narrow(1, self.vorticity, 1)
-            after = self.flow(before)  # (B, 1, X, Y)
+            after = self.flow(before, lead)  # (B, 1, X, Y)
             if self.vorticity in self.kept:
                 after = after + (before - after).mean((2, 3), keepdim=True)
             u = u.index_copy(1, torch.tensor([self.vorticity], device=u.device), after)
         if self.characteristics is not None:
             u = self.characteristics(u)
-        return u if self.heat is None else self.heat(u, parameters)
+        return u if self.heat is None else self.heat(u, parameters, lead)
 
     def _inflow(self, flux: Tensor) -> Tensor:
         """Face fluxes (B, D*C, X[, Y]), entry i at the face behind cell i, to net inflow (B, C, X[, Y])."""
@@ -133,7 +146,7 @@ class Advance(nn.Module):
         return inflow
 
 
-def cells_a_frame(u: Tensor, boost: float) -> Tensor:
+def cells_a_frame(u: Tensor, boost: float | Tensor) -> Tensor:
     """How far the mean of u (B, 1, X) carries it within a frame, to the nearest whole cell: (B, 1, 1)."""
     return torch.round(u.mean(dim=-1, keepdim=True) / boost)
 

@@ -22,7 +22,8 @@ NODES = (-1, 0, 1, 2)
 
 
 class Flow(nn.Module):
-    """Vorticity (B, 1, X, Y), normalised, on a periodic box to what the flow makes of it within a frame."""
+    """Vorticity (B, 1, X, Y), normalised, on a periodic box to what the flow makes of it within a frame, or
+    within as many as ``lead`` (B,)."""
 
     x: Tensor
     y: Tensor
@@ -49,10 +50,11 @@ class Flow(nn.Module):
         for name, value in named.items():
             self.register_buffer(name, value.float(), persistent=False)
 
-    def forward(self, w: Tensor) -> Tensor:
-        before = self.velocity(w)
-        # The flow is smoother than its vorticity, which here has only to give the flow a frame later.
-        after = self.velocity(linear(w, -half_way(before)))
+    def forward(self, w: Tensor, lead: Tensor | None = None) -> Tensor:
+        step = 1 if lead is None else lead[:, None, None, None]
+        before = step * self.velocity(w)
+        # The flow is smoother than its vorticity, which here has only to give the flow a step later.
+        after = step * self.velocity(linear(w, -half_way(before)))
         return cubic(w, -half_way((before + after) / 2))  # (B, 1, X, Y)
 
     def velocity(self, w: Tensor) -> Tensor:

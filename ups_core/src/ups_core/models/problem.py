@@ -84,6 +84,7 @@ class Problem:
     elliptic: whether the solution is that of -∇·(κ∇u) = f.
     vorticity: the field that is the vorticity of the flow, in a periodic plane; else None.
     declaration: what a Dataset declares of its family, which then has no module; else None.
+    leads: numbers of frames that a surrogate may advance by in one step.
     box: on a mesh the two ends of the domain along each axis; None on a grid.
     diffusion: with which coefficient all fields diffuse; None where nobody knows.
     turn: of such a vorticity one standard deviation times ``dt``; else None.
@@ -115,6 +116,7 @@ class Problem:
     diffusion: Diffusion | None = None
     turn: float | None = None
     boost: float | None = None
+    leads: tuple[int, ...] = (1,)
     box: tuple[tuple[float, float], ...] | None = None
     declaration: dict[str, Any] | None = None
 

@@ -18,19 +18,23 @@ BATCH_VALUES = 1 << 20
 
 
 @torch.inference_mode()
-def frames(model: nn.Module, u: Tensor, parameters: Tensor, places: Tensor | None = None) -> Iterator[Tensor]:
+def frames(
+    model: nn.Module, u: Tensor, parameters: Tensor, places: Tensor | None = None, every: int = 1
+) -> Iterator[Tensor]:
     """The frames after u (B, C, X[, Y]), one after another without end, on the model's device; normalised.
 
-    On a mesh those after u (B, C, M) at ``places`` (B, M, D).
+    On a mesh those after u (B, C, M) at ``places`` (B, M, D). Else each may be ``every`` frames after the one
+    before, where the model has learned that lead.
     """
     beside = (parameters,) if places is None else (parameters, places)
     u, *beside = (given.to(device_of(model)) for given in (u, *beside))
     within, seen = bounds(model, u), bounds(model, u, shown=True)
     begin, advance, show = rolling(model)
+    step = {} if every == 1 else {"lead": u.new_full((len(u),), every)}
     with held_kernels(model):
         state = begin(u, *beside)  # (B, C, X[, Y])
         while True:
-            state = within(advance(state, *beside))
+            state = within(advance(state, *beside, **step))
             frame = show(state, *beside)
             yield frame if frame is state else seen(frame)
 

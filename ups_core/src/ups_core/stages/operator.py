@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
         steady=problem.steady, dimensions=problem.dimensions, mesh=problem.mesh, linear=problem.linear
     )
     assert config.architecture != "default"
+    problem = replace(problem, leads=tuple(config.leads))
     settings = config.architecture.to_dict()
     network = published.build("operator", settings, problem)
     domain = domain_of(given, network)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ups_core.api.stages import OperatorConfig
+from ups_core.errors import InvalidSpec
 from ups_core.evaluate.metrics import mean_defined, nrmse, rel_l2
 from ups_core.models.advance import Solve
 from ups_core.models.averages import Averaged, rolling
@@ -24,7 +25,7 @@ from ups_core.models.symmetry import Element, apply, group, undo
 from ups_core.train import mesh
 from ups_core.train.augment import augmentation
 from ups_core.train.data import Split
-from ups_core.train.draws import normal, uniform
+from ups_core.train.draws import integers, normal, uniform
 from ups_core.train.losses import relative_h1, relative_l2
 from ups_core.train.normaliser import Normaliser
 
@@ -82,6 +83,14 @@ class Transient:
         self.noise, self.pairs = config.noise, train.u.shape[1] - 1
         self.unroll, self.unroll_share = config.unroll, config.unroll_share
         self.horizon = max(config.unroll, config.horizon)
+        self.leads = torch.tensor(config.leads)
+        if config.leads[-1] > self.pairs:
+            raise InvalidSpec(
+                "a lead is longer than the trajectories of training",
+                where="spec.stages: operator.config.leads",
+                found=f"{config.leads[-1]} frames",
+                expected=f"at most {self.pairs}, the frames behind the first one",
+            )
         self.frames = train.u.flatten(0, 1)  # (N*T, C, X[, Y])
         self.samples = len(train)
         self.parameters = normaliser.vary(problem, train.parameters)  # (N, P)
@@ -98,12 +107,19 @@ class Transient:
         return self.samples * self.pairs
 
     def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
-        ahead = min(self.horizon, self.pairs) if share >= 1 - self.unroll_share else 1
+        several = len(self.leads) > 1
+        chosen = integers(len(self.leads), indices.shape, generator) if several else torch.zeros_like(indices)
+        lead, most = self.leads[chosen], self.pairs // int(self.leads[-1])  # (B,)
+        ahead = min(self.horizon, most) if share >= 1 - self.unroll_share else 1
         sample, first = indices // self.pairs, indices % self.pairs
-        first = first.clamp(max=self.pairs - ahead)  # the last frames of a trajectory have no more behind
+        # The last frames of a trajectory have no more behind.
+        first = torch.minimum(first, self.pairs - ahead * lead)
         row = sample * (self.pairs + 1) + first  # of the first frame among all N*T frames
         device = device_of(self.model)
-        frames = [self.normaliser.fields.apply(self.frames[row + t].to(device)) for t in range(ahead + 1)]
+        frames = [
+            self.normaliser.fields.apply(self.frames[row + t * lead].to(device)) for t in range(ahead + 1)
+        ]  # (B, C, X[, Y]) each
+        step = {"lead": lead.float().to(device)} if several else {}
         beside = [self.parameters[sample].to(device)]  # (B, P)
         if self.places is not None:
             places = self.places[sample].to(device)  # (B, M, D)
@@ -123,7 +139,7 @@ class Transient:
         for number, truth in enumerate(after):
             if number and number % self.unroll == 0:
                 state = state.detach()
-            state = advance(state, *beside)
+            state = advance(state, *beside, **step)
             loss = self.loss(show(state, *beside), truth)  # (B,)
             total = total + torch.where(lost, 0, loss)
             if ahead > self.unroll and bool((loss > LOST).any()):

@@ -28,6 +28,10 @@ def predict(
     steps: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Frames to predict; transient only.")
     ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(metavar="K", min=1, help="Frames in a step: those in between are not predicted."),
+    ] = None,
     extrapolate: Annotated[
         bool,
         typer.Option("--extrapolate", help="Answer parameters and values far outside of training, too."),
@@ -63,6 +67,8 @@ def predict(
     command = [sys.executable, "-m", "ups_core.predict", model, str(input_), str(out)]
     if steps is not None:
         command += ["--steps", str(steps)]
+    if every is not None:
+        command += ["--every", str(every)]
     if extrapolate:
         command.append("--extrapolate")
     if members is not None:
