@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from ups_core.api.stages import OperatorConfig
 from ups_core.data.families import family
 from ups_core.evaluate.metrics import nrmse, rel_l2
+from ups_core.models.advance import Solve
 from ups_core.models.problem import Problem
 from ups_core.models.rollout import rollout
 from ups_core.train.data import Split
@@ -112,8 +113,9 @@ def run(folder: Path, seconds: float, test: list[str], recipe: Recipe, seed: int
             "testTimeAugmentation": recipe.average,
         }
     )
-    model = Peer(problem, recipe)
-    task = (Steady if problem.steady else Transient)(model, problem, normaliser, train, val, config)
+    network, known = Peer(problem, recipe), (problem, normaliser, train, val, config)
+    model = Solve(network, problem) if problem.steady else network
+    task = Steady(model, *known) if isinstance(model, Solve) else Transient(model, *known)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     task.losses(torch.arange(recipe.batch), torch.Generator(), 0.0).mean().backward()
     trained = fit(task, optimizer, recipe.batch, seconds, seed)
@@ -166,7 +168,7 @@ def judge(
     """Error and speed on a split: rollouts from frame 0, or solutions on the split's own grid."""
     split = Split.read(folder)
     p = normaliser.vary(problem, split.parameters)
-    if problem.steady:
+    if isinstance(model, Solve):
         assert split.a is not None
         a, truth = normaliser.inputs.apply(split.a), split.u.numpy()
         started = time.process_time()
