@@ -35,7 +35,7 @@ ROWS = {
             m.ROW
             for m in (command, demo, convert, contracts, inference, codec, diffusion, advection, burgers)
         ),
-        *(burgers.SHARP_ROW, burgers.SMOOTH_ROW, burgers.MANY_ROW),
+        *(burgers.UNDECLARED_ROW, burgers.SHARP_ROW, burgers.SMOOTH_ROW, burgers.MANY_ROW),
         *(m.ROW for m in (navier_stokes, darcy, peer, architectures)),
     )
 }

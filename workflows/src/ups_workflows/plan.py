@@ -325,8 +325,14 @@ def stage_configs(stages: Sequence[Stage], family: Described) -> dict[str, dict[
         try:
             config = STAGES[stage.name].model_validate(stage.config)
             if isinstance(config, OperatorConfig):
-                linear = problem.modes_evolve_apart and "codec" not in checked
-                config = config.resolved(steady=steady, dimensions=dimensions, mesh=mesh, linear=linear)
+                fields = "codec" not in checked  # of codes nobody knows such things
+                config = config.resolved(
+                    steady=steady,
+                    dimensions=dimensions,
+                    mesh=mesh,
+                    linear=fields and problem.modes_evolve_apart,
+                    galilean=fields and problem.galilean is not None,
+                )
         except ValueError as error:
             raise InvalidSpec(
                 "a stage's config is not valid", where=f"spec.stages[{stage.name}].config", found=error

@@ -293,11 +293,12 @@ ARCHITECTURES: dict[str, type[BaseArchitecture]] = {
 
 
 def default_architecture(
-    *, steady: bool, dimensions: int, mesh: bool = False, linear: bool = False
+    *, steady: bool, dimensions: int, mesh: bool = False, linear: bool = False, galilean: bool = False
 ) -> GConvConfig | UNetConfig | PointsConfig | MultiplierConfig:
     """What ``architecture: default`` means: the best on validation data for this kind of problem.
 
-    ``linear``: each Fourier mode evolves on its own.
+    ``linear``: each Fourier mode evolves on its own. ``galilean``: states are seen by an observer who moves
+    along, so that information travels less far across the grid.
     """
     if mesh:
         return PointsConfig()
@@ -305,4 +306,6 @@ def default_architecture(
         return MultiplierConfig()
     if steady:
         return UNetConfig(fine=True)
-    return GConvConfig() if dimensions == 1 else UNetConfig(width=16, levels=4)
+    if dimensions > 1:
+        return UNetConfig(width=16, levels=4)
+    return GConvConfig() if galilean else GConvConfig(dilations=[1, 2, 4, 8])

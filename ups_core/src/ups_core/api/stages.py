@@ -111,15 +111,21 @@ class OperatorConfig(Training):
         return leads
 
     def resolved(
-        self, *, steady: bool, dimensions: int, mesh: bool = False, linear: bool = False
+        self,
+        *,
+        steady: bool,
+        dimensions: int,
+        mesh: bool = False,
+        linear: bool = False,
+        galilean: bool = False,
     ) -> OperatorConfig:
-        """The same config with every ``default`` replaced by what it stands for.
+        """The same config with every ``default`` replaced by what it stands for, for such a problem.
 
         ValueError where the architecture or the loss needs a grid and there is none, or the other way round.
         """
         update: dict[str, Any] = {}
         if self.architecture == "default":
-            kind = {"steady": steady, "mesh": mesh, "linear": linear}
+            kind = {"steady": steady, "mesh": mesh, "linear": linear, "galilean": galilean}
             update["architecture"] = default_architecture(dimensions=dimensions, **kind)
         elif isinstance(self.architecture, PointsConfig) != mesh:
             fits = "points" if mesh else ", ".join(name for name in ARCHITECTURES if name != "points")

@@ -22,7 +22,11 @@ from ups_core.train.tasks import Steady, Task, Transient
 def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
     problem, normaliser = problem_of(given.trained_on)
     config = config.resolved(
-        steady=problem.steady, dimensions=problem.dimensions, mesh=problem.mesh, linear=problem.linear
+        steady=problem.steady,
+        dimensions=problem.dimensions,
+        mesh=problem.mesh,
+        linear=problem.linear,
+        galilean=problem.boost is not None,
     )
     assert config.architecture != "default"
     problem = replace(problem, leads=tuple(config.leads))
