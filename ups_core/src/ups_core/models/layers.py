@@ -36,16 +36,9 @@ def for_convolution(weight: Tensor) -> Tensor:
     return _channels_last(weight.unsqueeze(2)).squeeze(2) if weight.ndim == 3 else _channels_last(weight)
 
 
-#: A matrix with so few columns takes longer than its columns one by one.
-FEW = 4
-
-
 def pointwise(h: Tensor, weight: Tensor) -> Tensor:
     """h (B, C, X[, Y[, Z]]) and ``weight`` (C', C) to (B, C', X[, Y[, Z]]): a convolution of width 1."""
-    h = h.movedim(1, -1)  # (B, X[, Y[, Z]], C)
-    if len(weight) <= FEW:  # as matrices of one column: ONNX gets products with vectors wrong
-        return torch.stack([(h @ row[:, None])[..., 0] for row in weight], dim=1)
-    return (h @ weight.T).movedim(-1, 1)
+    return (h.movedim(1, -1) @ weight.T).movedim(-1, 1)
 
 
 def _channels_last(h: Tensor) -> Tensor:
