@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
-from synthetic import Medium, Wave, advection, darcy
+from synthetic import Medium, Wave, advection, darcy, trained_on
 from test_report import report
 
 from ups_core.analyze.numbers import number
@@ -29,6 +30,27 @@ def test_a_transient_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         "- Keeps exactly: the spatial mean of u; declared",
     ):
         assert words in card, words
+
+
+def test_a_mean_that_nobody_declared_is_said_to_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = advection(tmp_path / "data")
+    dataset = json.loads((data / "dataset.json").read_text())
+    dataset["family"] = {
+        "name": "mine",
+        "space": "X",
+        "fields": [{"name": "u"}],
+        "layout": {"state": "u", "axes": "NTX", "coordinates": {"x": "x", "t": "t"}},
+        "boundary": {"x": "periodic"},
+        "parameters": ["beta"],
+    }
+    (data / "dataset.json").write_text(json.dumps(dataset))
+    (data / "model.json").write_text(json.dumps(trained_on(data)))
+    _, text, _ = report(data, tmp_path, Wave(), monkeypatch)
+    card = (tmp_path / "report" / "MODEL_CARD.md").read_text()
+    assert "- Keeps exactly: the spatial mean of u; seen in the training data, not declared" in card
+    assert "The training data keep the spatial mean of u, which nobody declared" in text
 
 
 def test_a_steady_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

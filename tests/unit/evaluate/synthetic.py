@@ -192,7 +192,6 @@ class Medium:
 
     gain: float = 1.0
     stochastic: bool = False
-    leads: tuple[int, ...] = (1,)
 
     def solve(self, a: np.ndarray, parameters: np.ndarray | None = None) -> np.ndarray:
         x = np.arange(a.shape[-1]) / a.shape[-1]

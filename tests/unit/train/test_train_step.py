@@ -249,6 +249,7 @@ def test_a_rollout_in_steps_of_several_frames(context, line_cache):
         surrogate.rollout(u0, 2, every=2)
     dt = surrogate.problem.dt
     assert dt is not None
-    surrogate.rollout(u0, 2, every=3, coordinates={"t": np.arange(2) * 3 * dt})
+    for frames in (1, 3):  # a file of training's frames, or of the steps that are asked for
+        surrogate.rollout(u0, 2, every=3, coordinates={"t": np.arange(2) * frames * dt})
     with pytest.raises(DataInvalid, match="another time"):
-        surrogate.rollout(u0, 2, every=3, coordinates={"t": np.arange(2) * dt})
+        surrogate.rollout(u0, 2, every=3, coordinates={"t": np.arange(2) * 2 * dt})

@@ -84,6 +84,7 @@ spec:
     [
         ("declaration.layout.frameInterval=0.2", True),
         ("declaration.conserved=[u]", True),  # with a stride, the converter keeps the means
+        ("declaration.conserved=[]", False),  # which is what the converter keeps where nothing is said
         ("family=yours", True),
         ("declaration.shifts=[x]", False),
         ("declaration.linear=true", False),

@@ -156,7 +156,7 @@ class Surrogate:
             )
         searched = self.searches if search is None else search
         self._has_lead(every)
-        given = self._accept(u0, parameters, coordinates, units, every)
+        given = self._accept(u0, parameters, coordinates, units)
         whole, rows = given.into(out, self.shape(np.asarray(u0), steps))
         if self.stochastic:
             for batch, drawn in self._ensembles(given, steps, None if searched else self.members, 0):
@@ -330,17 +330,14 @@ class Surrogate:
         parameters: Any,
         coordinates: Mapping[str, np.ndarray] | None,
         units: Mapping[str, str] | None,
-        every: int = 1,
     ) -> Accepted:
-        network, problem = self.operator.network, self.problem
-        if every > 1 and problem.dt is not None:
-            problem = replace(problem, dt=every * problem.dt)
+        network = self.operator.network
         return accept(
             given,
             parameters,
             coordinates,
             units,
-            problem=problem,
+            problem=replace(self.problem, leads=self.leads),
             domain=self.domain,
             fixed=self.operator.normaliser.fixed,
             any_grid=bool(getattr(network, "resolution_free", False)) and not self.stochastic,

@@ -331,7 +331,7 @@ def stage_configs(stages: Sequence[Stage], family: Described) -> dict[str, dict[
                     dimensions=dimensions,
                     mesh=mesh,
                     linear=fields and problem.modes_evolve_apart,
-                    galilean=fields and problem.galilean is not None,
+                    galilean=fields and problem.boosts,
                 )
         except ValueError as error:
             raise InvalidSpec(

@@ -71,8 +71,7 @@ def _keeps(material: Material) -> list[tuple[str, str]]:
     kept = [name for name, whether in zip(problem.fields, problem.conserved, strict=True) if whether]
     if not kept or not problem.periodic or config.get("conserve") == "none":
         return []
-    seen = problem.declaration is not None and "conserved" not in problem.declaration
-    who = "seen in the training data, not declared" if seen else "declared"
+    who = "declared" if material.declares_conserved else "seen in the training data, not declared"
     return [("Keeps exactly", f"the spatial mean of {captions.listed(kept)}; {who}")]
 
 

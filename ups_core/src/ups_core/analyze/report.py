@@ -53,6 +53,11 @@ class Material:
     codec: Mapping[str, Any] | None = None
     reference: str = ""
 
+    @property
+    def declares_conserved(self) -> bool:
+        """Whether somebody said which means are constant; else the training data did."""
+        return family(self.dataset["family"]).conserved is not None
+
     def samples(self, most: int) -> list[Sample]:
         """The samples that are drawn, at most so many."""
         count = min(most, len(self.evaluation["drawn"]))
@@ -185,7 +190,7 @@ def _captions(
         "drift": captions.drift(
             [labels[f] for f, kept in zip(problem["fields"], problem["conserved"], strict=True) if kept],
             m.metrics.get("truth.rollout.conservation_drift", 0.0),
-            declared=family(m.dataset["family"]).conserved is not None,
+            declared=m.declares_conserved,
             averages=any(name.startswith("average.") for name in m.model["shapes"]),
         ),
         "curve": captions.curve(m.curve, m.model["validation"], m.model["steps"]),

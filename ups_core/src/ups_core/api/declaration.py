@@ -143,7 +143,7 @@ class Declaration(Model):
 
     def of_arrays(self) -> Declaration:
         """What conversion depends on: the same without what is known of the equation, or shown of fields."""
-        # A mean that is not declared is not kept beside the arrays, whether or not that is said.
+        # Conversion stores the means of conserved fields: of none, where none is said or nothing is.
         unsaid: dict[str, Any] = {"conserved": self.conserved or []}
         unsaid |= {name: type(self).model_fields[name].default for name in KNOWLEDGE}
         fields, inputs = ([DeclaredField(name=f.name) for f in fs] for fs in (self.fields, self.inputs))

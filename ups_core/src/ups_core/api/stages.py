@@ -138,7 +138,7 @@ class OperatorConfig(Training):
         if self.loss == "default":
             update["loss"] = "h1" if steady and not mesh else "l2"
         whole = self.model_copy(update=update)
-        if self.leads[1:] and not (not steady and _any_step(whole.architecture)):
+        if self.leads[1:] and (steady or not _any_step(whole.architecture)):
             raise ValueError(
                 "several leads are for transient problems, and for networks on a grid without averages and "
                 "characteristics: these go frame by frame"

@@ -25,6 +25,9 @@ from ups_core.evaluate.split import Split, Window
 class Surrogate(Protocol):
     """What evaluation needs of a trained model; arrays are NumPy, in physical units."""
 
+    @property
+    def leads(self) -> tuple[int, ...]: ...
+
     def rollout(
         self,
         u0: np.ndarray,

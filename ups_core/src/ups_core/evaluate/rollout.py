@@ -16,6 +16,7 @@ import numpy as np
 from ups_core.data.families.base import Family
 from ups_core.evaluate import beyond, metrics, peers, resolutions
 from ups_core.evaluate.judgement import BandEnergy, Judgement, Meter, Spectra, finite_metrics, plain, spread
+from ups_core.evaluate.leads import judge_leads
 from ups_core.evaluate.split import Split, Window
 
 Tick = Callable[[], None]
@@ -117,6 +118,7 @@ def judge_transient(
     threshold = float(asked.get("threshold", THRESHOLD))
     flat = _flat(scores, fields, truth) | _horizons(scores, threshold, split, frames)
     flat |= _past_training(scores, frames, train.u.shape[1])
+    flat |= judge_leads(model, split, frames, rollout.error)
     flat |= {f"solver.at{s.points}.rollout.nrmse": s.error for s in settings if s.points != split.u.shape[3]}
     if more := int(asked.get("beyond") or 0):
         energy, longer = beyond.largest_energy(train), Window(frames.given, frames.steps + more)

@@ -71,11 +71,12 @@ def check_coordinates(
     times = coordinates.get("t")
     if times is not None and problem.dt is not None and len(times) > 1:
         steps = np.diff(np.asarray(times, dtype=np.float64))
-        if np.abs(steps - problem.dt).max() > TOLERANCE * problem.dt:
+        learned = [lead * problem.dt for lead in problem.leads]
+        if all(np.abs(steps - step).max() > TOLERANCE * step for step in learned):
             raise DataInvalid(
                 "the frames are apart by another time than in training",
                 found=f"t advances by {steps.min():g} to {steps.max():g}",
-                expected=f"dt = {problem.dt:g}: one step of the surrogate is one frame of training",
+                expected=f"{' or '.join(f'{step:g}' for step in learned)}, a step of the surrogate",
                 fix="train on data with this dt, or leave t out where only one frame is given",
             )
 

@@ -178,9 +178,8 @@ class Problem:
         problem = replace(problem, diffusion=Diffusion.read(family, problem, parameters))
         if problem.vorticity is not None and problem.dt is not None:
             problem = replace(problem, turn=statistics[problem.vorticity]["std"] * problem.dt)
-        # One field in one periodic dimension: there the boosts by whole cells a frame are exact on the grid.
-        boosted = problem.conserved == (True,) and problem.fields == (family.galilean,)
-        if boosted and not problem.shape[1:] and problem.dt is not None and problem.periodic:
+        # On a line the boosts by whole cells a frame are exact on the grid.
+        if family.boosts and all(problem.conserved) and problem.dt is not None:
             cell = problem.spacing[0] / problem.dt
             problem = replace(problem, boost=cell / statistics[problem.fields[0]]["std"])
         return problem

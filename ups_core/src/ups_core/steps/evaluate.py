@@ -14,7 +14,6 @@ from ups_core.evaluate import leaks, regimes
 from ups_core.evaluate.ensemble import judge_ensemble
 from ups_core.evaluate.files import write_fields, write_json, write_per_sample
 from ups_core.evaluate.judgement import Judgement
-from ups_core.evaluate.leads import judge_leads
 from ups_core.evaluate.rollout import judge_transient
 from ups_core.evaluate.split import Split, Window, open_split, window
 from ups_core.evaluate.steady import judge_steady
@@ -93,8 +92,6 @@ def run(ctx: StepContext) -> dict[str, Any]:
         judgement.notes.update(notes)
         if model.stochastic:
             judgement.metrics |= judge_ensemble(model, split, windows.get(split.name))
-        if split.name in windows and len(model.leads) > 1:
-            judgement.metrics |= judge_leads(model, split, windows[split.name], model.leads)
         judged[split.name] = (split, judgement)
 
     metrics = {

@@ -189,6 +189,13 @@ class Family:
         """Whether no Fourier mode of the state has an influence on another one."""
         return self.linear and not self.steady and self.kind == "grid" and {*self.shifts} == {*self.space}
 
+    @property
+    def boosts(self) -> bool:
+        """Whether there are surrogates that see a state as one who moves along: of one field on a line."""
+        one = self.galilean is not None and [field.name for field in self.fields] == [self.galilean]
+        line = self.space == "X" and {*self.boundary.values()} == {"periodic"} and self.kind == "grid"
+        return one and line and self.conserved in (None, (self.galilean,))
+
     def simulation_params(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """``given`` completed with the defaults. Raises InvalidSpec for a name that is not among these."""
         return complete(self.name, self.defaults, given)
