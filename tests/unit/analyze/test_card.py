@@ -47,10 +47,10 @@ def test_a_mean_that_nobody_declared_is_said_to_be_seen(
     }
     (data / "dataset.json").write_text(json.dumps(dataset))
     (data / "model.json").write_text(json.dumps(trained_on(data)))
-    _, text, _ = report(data, tmp_path, Wave(), monkeypatch)
+    html, _, _ = report(data, tmp_path, Wave(), monkeypatch)
     card = (tmp_path / "report" / "MODEL_CARD.md").read_text()
     assert "- Keeps exactly: the spatial mean of u; seen in the training data, not declared" in card
-    assert "The training data keep the spatial mean of u, which nobody declared" in text
+    assert "The training data keep the spatial mean of u, which nobody declared" in html
 
 
 def test_a_steady_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
