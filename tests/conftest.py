@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ from s3_server import S3Server, serve
 from store_cases import make_folder, publish_folder
 
 from ups_core.store import PublishedObject, Store, publishing
+
+# Before torch is loaded: networks are small here, and threads of several workers would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A busy machine, or a first call that compiles, must not fail a test of logic.
 settings.register_profile("ups", deadline=None)

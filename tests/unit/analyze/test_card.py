@@ -11,6 +11,7 @@ from synthetic import Medium, Wave, advection, darcy, trained_on
 from test_report import report
 
 from ups_core.analyze.numbers import number
+from ups_core.analyze.tables import training_facts
 
 
 def test_a_transient_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +52,39 @@ def test_a_mean_that_nobody_declared_is_said_to_be_seen(
     card = (tmp_path / "report" / "MODEL_CARD.md").read_text()
     assert "- Keeps exactly: the spatial mean of u; seen in the training data, not declared" in card
     assert "The training data keep the spatial mean of u, which nobody declared" in html
+
+
+@pytest.mark.parametrize(
+    ("boost", "seen", "galilean", "words"),
+    [
+        (0.2, None, True, "moves with the mean of each state, as declared"),
+        (
+            0.2,
+            0.99,
+            True,
+            "moves with the mean of each state: a network trained on the data carries a state at 0.99",
+        ),
+        (None, 0.5, True, "at rest: a network trained on the data carries a state at 0.50 of a speed"),
+        (0.2, None, False, None),
+        (None, None, True, None),
+    ],
+)
+def test_who_sees_the_states_and_how_that_is_known(
+    boost: float | None, seen: float | None, galilean: bool, words: str | None
+) -> None:
+    model = {
+        "stage": "operator",
+        "config": {"name": "conv", "galilean": galilean},
+        "training": {"steps": 1},
+        "parameters": 1,
+        "steps": 1,
+        "validation": {"metric": "error", "value": 1.0, "step": 1},
+        "problem": {"boost": boost},
+    }
+    if seen is not None:
+        model["seen"] = {"galilean": {"speed": seen, "rest": 0.1}}
+    said = dict(training_facts(model, {})).get("Observer")
+    assert said == words or (said is not None and words is not None and said.startswith(words))
 
 
 def test_a_steady_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,9 +217,23 @@ def training_facts(
             f"{kept['metric']} {number(kept['value'])}",
         ),
     ]
+    if (observer := _observer(model)) is not None:
+        facts.insert(1, ("Observer", observer))
     if codec is not None:
         facts.insert(2, ("Codec", f"{whole(codec['parameters'])} more parameters"))
     return [*facts, ("Seed", str(recipe["seed"]))] if "seed" in recipe else facts
+
+
+def _observer(model: Mapping[str, Any]) -> str | None:
+    """By whom states are seen, and how that is known; None where nobody asked."""
+    moves = model["problem"]["boost"] is not None and model["config"].get("galilean", True)
+    how = "moves with the mean of each state" if moves else "at rest"
+    if seen := model.get("seen"):
+        speed = number(seen["galilean"]["speed"], 2)
+        return (
+            f"{how}: a network trained on the data carries a state at {speed} of a speed that is added to it"
+        )
+    return f"{how}, as declared" if moves else None
 
 
 def stage_table(verdicts: Sequence[Mapping[str, Any]]) -> Table:

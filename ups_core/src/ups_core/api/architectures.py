@@ -40,7 +40,8 @@ class GridArchitecture(BaseArchitecture):
     """How the sum of a conserved field is kept on periodic grids: by predicting fluxes between cells, by
     taking the mean off each change, or not at all."""
     galilean: bool = True
-    """See each state as the observer who moves with its mean, where the family declares that invariance."""
+    """See each state as the observer who moves with its mean, where the family declares that invariance or,
+    if a declaration leaves it out, the training data show it."""
     stream: bool = True
     """See the stream function beside the vorticity, where the family declares one that carries everything."""
     advect: bool = True

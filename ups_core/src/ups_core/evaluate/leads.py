@@ -8,9 +8,7 @@ from ups_core.evaluate import metrics, peers
 from ups_core.evaluate.split import Split, Window
 
 
-def judge_leads(
-    model: peers.Surrogate, split: Split, frames: Window, single: np.ndarray
-) -> dict[str, float]:
+def judge_leads(model: peers.Surrogate, split: Split, frames: Window, single: np.ndarray) -> dict[str, float]:
     """For each lead k > 1 that the predicted frames have room for, the error of every k-th frame: in steps of
     that length, ``every<k>.rollout.nrmse``, and frame by frame, ``every<k>.single.rollout.nrmse``.
 

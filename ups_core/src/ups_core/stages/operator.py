@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import structlog
 
+from ups_core.api.architectures import GridArchitecture
 from ups_core.api.stages import OperatorConfig
 from ups_core.evaluate.metrics import mean_defined, nrmse
 from ups_core.models.advance import Solve
+from ups_core.models.problem import Problem
 from ups_core.stages.base import Given, Judged, Prepared, domain_of, problem_of, splits_of
 from ups_core.train import gate, observer, published
 from ups_core.train.coding import decode
 from ups_core.train.data import Split
-from ups_core.train.normaliser import Normaliser
 from ups_core.train.mesh import SteadyMesh
+from ups_core.train.normaliser import Normaliser
 from ups_core.train.tasks import Steady, Task, Transient
 
 log = structlog.get_logger()
@@ -35,7 +37,8 @@ def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
     assert config.architecture != "default"
     splits = splits_of(given.trained_on)
     seen = None
-    if config.architecture.galilean and not given.latents and observer.unsaid(problem):
+    moving = isinstance(config.architecture, GridArchitecture) and config.architecture.galilean
+    if moving and not given.latents and observer.unsaid(problem):
         problem, seen = seen_moving(problem, normaliser, *splits)
     problem = replace(problem, leads=tuple(config.leads))
     settings = config.architecture.to_dict()

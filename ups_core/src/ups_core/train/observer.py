@@ -3,9 +3,10 @@
 Galilean invariance is worth much (:mod:`~ups_core.models.advance`), and data alone seldom show it: no two of
 their trajectories differ in their speed alone. But a network that has learned to advance states can be asked
 what becomes of one to which a uniform speed is added. Where the equation is u_t + s u u_x = ... and the rest
-of it knows no velocity, the next state is carried along at s times that speed: s is 1 where the field is the
-velocity that carries itself, 0 where it carries nothing, and where there is no such s, the answer is no carried
-state at all. So s is a coefficient of regression, and what it leaves unexplained tells whether there is one.
+of it knows no velocity, the next state is carried along at s times that speed: s is 1 where the field is
+the velocity that carries itself, 0 where it carries nothing. Where there is no such s, the answer is no
+carried state at all. So s is a coefficient of regression, and what it leaves unexplained tells whether there
+is one.
 """
 
 from __future__ import annotations
@@ -56,10 +57,11 @@ class Trial:
 
 
 def unsaid(problem: Problem) -> bool:
-    """Whether the invariance would help and nobody said anything of it: the one field of a line, conserved."""
-    said = problem.declaration
+    """Whether the invariance can be, would help, and nobody said anything of it: of one field on a line."""
+    if problem.declaration is None or "galilean" in problem.declaration:
+        return False
     line = problem.space == "X" and problem.periodic and not problem.mesh
-    return said is not None and "galilean" not in said and line and problem.conserved == (True,)
+    return line and problem.conserved == (True,) and not problem.linear
 
 
 def trial(problem: Problem, cell: float, normaliser: Normaliser, train: Split, val: Split) -> Trial | None:
