@@ -22,8 +22,8 @@ UNDECLARED = "bench/undeclared.yaml"
 ERROR, UNIT = "rollout.nrmse", "nRMSE"
 WITH_ALL = "FNO with our optimiser, symmetries and physics"
 MAIN = Field(FILE, 300)
-#: Four blocks; the default's three were not tried with several viscosities. Some fronts are thinner than a cell:
-#: several frames say where in a cell one is, a single one does not.
+#: Four blocks; the default's three were not tried with several viscosities. Some fronts are thinner than a
+#: cell: several frames say where in a cell one is, a single one does not.
 AHEAD = "architecture: {name: gconv, dilations: [1, 2, 4, 4]}, unroll: 4, unrollShare: 0.5"
 #: All fronts are: docs/stages.md says what these are for.
 LONG = "batchSize: 8, unroll: 4, unrollShare: 0.5, horizon: 40"

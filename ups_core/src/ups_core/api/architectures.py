@@ -299,8 +299,8 @@ def default_architecture(
     """What ``architecture: default`` means: the best on validation data for this kind of problem.
 
     ``linear``: each Fourier mode evolves on its own. ``galilean``: states are seen by an observer who moves
-    along, so that information travels less far across the grid. Without one a line takes a block more, so that
-    it travels far enough, though on the validation split of Burgers' equation three were no worse.
+    along, so that information travels less far across the grid. Without one a line takes a block more, so
+    that it travels far enough, though on the validation split of Burgers' equation three were no worse.
     """
     if mesh:
         return PointsConfig()
