@@ -55,7 +55,7 @@ def run(ups: Ups, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]
     """The folder of a finished run, and the run with its status."""
     folder = tmp_path_factory.mktemp("channel")
     blocks = re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(), re.DOTALL)
-    (declared,) = (block for block in blocks if "declaration:" in block)
+    (declared,) = (block for block in blocks if "channel.npz" in block)
     (folder / "channel.yaml").write_text(declared + RUN)
     np.savez(folder / "channel.npz", **channel())
     done = ups("run", folder / "channel.yaml", "--store", folder / "store", "-o", "json")

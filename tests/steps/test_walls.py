@@ -1,4 +1,4 @@
-"""Walls of two kinds in one dataset, as the how-to tells it: the kind is a parameter that networks are told."""
+"""Walls of two kinds in one dataset, as the how-to tells it: the kind is a parameter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ spec:
     space: X
     fields: [{name: u}]
     layout: {state: state, axes: NTX, coordinates: {x: x, t: t}}
-DECLARED
   source: {uri: plate.npz}
   splits: {train: 80, val: 8, test: 8}
 ---
@@ -39,7 +38,7 @@ POINTS, FRAMES, DT = 16, 6, 0.01
 
 
 def plates(samples: int = 96) -> dict[str, np.ndarray]:
-    """u_t = u_xx on the unit interval: sines where the walls are held at zero, cosines where they insulate."""
+    """u_t = u_xx on the unit interval: sines where walls are held at zero, cosines where they insulate."""
     rng, insulated = np.random.default_rng(0), np.arange(samples) % 2
     x, t, k = (np.arange(POINTS) + 0.5) / POINTS, DT * np.arange(FRAMES), np.arange(5)
     size = rng.normal(size=(samples, 1, 1, 5)) / (1 + k)
@@ -52,7 +51,7 @@ def plates(samples: int = 96) -> dict[str, np.ndarray]:
 def test_one_surrogate_knows_both_kinds(ups: Ups, tmp_path: Path):
     blocks = re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(), re.DOTALL)
     (declared,) = (block for block in blocks if "parameters: [insulated]" in block)
-    (tmp_path / "plate.yaml").write_text(RESOURCES.replace("DECLARED\n", declared))
+    (tmp_path / "plate.yaml").write_text(RESOURCES.replace("  declaration:\n", declared))
     np.savez(tmp_path / "plate.npz", **plates())
     done = ups("run", tmp_path / "plate.yaml", "--store", tmp_path / "store", "-o", "json")
     assert done.returncode == 0, done.stderr

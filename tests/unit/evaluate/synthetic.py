@@ -136,7 +136,8 @@ def trained_on(folder: Path) -> dict[str, Any]:
     problem = Problem.read(folder, family_of(dataset["family"]))
     parameters = np.load(folder / "train" / "parameters.npy")
     own = Normaliser.of(json.loads((folder / "normaliser.json").read_text()), problem, parameters)
-    return {"normaliser": own.to_dict(), "normaliserSha256": own.sha256}
+    told = {"problem": json.loads(json.dumps(problem.to_dict()))}
+    return {**told, "normaliser": own.to_dict(), "normaliserSha256": own.sha256}
 
 
 @dataclass

@@ -251,5 +251,6 @@ def test_a_rollout_in_steps_of_several_frames(context, line_cache):
     assert dt is not None
     for frames in (1, 3):  # a file of training's frames, or of the steps that are asked for
         surrogate.rollout(u0, 2, every=3, coordinates={"t": np.arange(2) * frames * dt})
-    with pytest.raises(DataInvalid, match="another time"):
-        surrogate.rollout(u0, 2, every=3, coordinates={"t": np.arange(2) * 2 * dt})
+    for every, frames in ((3, 2), (1, 3)):
+        with pytest.raises(DataInvalid, match="another time"):
+            surrogate.rollout(u0, 2, every=every, coordinates={"t": np.arange(2) * frames * dt})

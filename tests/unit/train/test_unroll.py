@@ -92,9 +92,11 @@ class Grow(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[torch.Tensor] = []
+        self.given: list[torch.Tensor] = []
 
     def forward(self, u, parameters, lead):
         self.seen.append(lead)
+        self.given.append(u[:, 0, 0])
         return u * 2 ** lead[:, None, None]
 
 
@@ -119,6 +121,20 @@ def test_samples_draw_how_far_they_look_and_are_held_to_that_frame(unroll: int):
 def test_a_lead_that_no_trajectory_has_is_refused():
     with pytest.raises(InvalidSpec, match=r"found: +8 frames(.|\n)*expected: +at most 4"):
         growing(Grow(), leads=[1, 8])
+    with pytest.raises(InvalidSpec, match=r"found: +2 frames, 3 times(.|\n)*expected: +at most 4"):
+        growing(Grow(), leads=[1, 2], unroll=3)
+
+
+def test_pairs_of_frames_that_lie_far_apart_are_drawn_evenly():
+    model = Grow()
+    learned, drawn = growing(model, leads=[1, 3]), torch.Generator().manual_seed(0)
+    for _ in range(40):
+        learned.losses(torch.arange(12), drawn, 0.0)
+    lead, first = torch.cat(model.seen), torch.cat(model.given).log2().long()  # values double from 1
+    counts = {n: first[lead == n].bincount(minlength=4).tolist() for n in (1, 3)}
+    assert min(counts[1]) > 0.7 * max(counts[1])
+    assert counts[3][2:] == [0, 0]
+    assert 0.7 < counts[3][0] / counts[3][1] < 1.4
 
 
 @pytest.mark.parametrize("leads", [[], [2, 4], [1, 4, 2], [1, 2, 2], [1, 0]])

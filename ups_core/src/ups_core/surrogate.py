@@ -156,7 +156,7 @@ class Surrogate:
             )
         searched = self.searches if search is None else search
         self._has_lead(every)
-        given = self._accept(u0, parameters, coordinates, units)
+        given = self._accept(u0, parameters, coordinates, units, every)
         whole, rows = given.into(out, self.shape(np.asarray(u0), steps))
         if self.stochastic:
             for batch, drawn in self._ensembles(given, steps, None if searched else self.members, 0):
@@ -330,6 +330,7 @@ class Surrogate:
         parameters: Any,
         coordinates: Mapping[str, np.ndarray] | None,
         units: Mapping[str, str] | None,
+        every: int = 1,
     ) -> Accepted:
         network = self.operator.network
         return accept(
@@ -337,7 +338,7 @@ class Surrogate:
             parameters,
             coordinates,
             units,
-            problem=replace(self.problem, leads=self.leads),
+            problem=replace(self.problem, leads=tuple(sorted({1, every}))),
             domain=self.domain,
             fixed=self.operator.normaliser.fixed,
             any_grid=bool(getattr(network, "resolution_free", False)) and not self.stochastic,

@@ -22,7 +22,7 @@ def render(material: Material) -> str:
     problem = Problem.from_dict((material.codec or model)["problem"])
     context = {
         "title": material.described["title"],
-        "predicts": [*_predicts(problem, dataset), *_keeps(material)],
+        "predicts": [*_predicts(problem, frames_in_a_step(material), dataset), *_keeps(material)],
         "limits": [list(row) for row in limits(domain, problem)],
         "tables": tables.metric_tables(material.metrics, material.evaluation, material.validated),
         "training": tables.training_facts(model, material.model_recipe, material.codec),
@@ -36,7 +36,14 @@ def render(material: Material) -> str:
     return templates().get_template("model_card.md.j2").render(context)
 
 
-def _predicts(problem: Problem, dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
+def frames_in_a_step(material: Material) -> str | None:
+    """How long the steps of a rollout can be, if not of single frames alone, in which samples are drawn."""
+    kept = {verdict["stage"] for verdict in material.verdicts if verdict["decision"] == "kept"}
+    more = [] if "diffusion" in kept else material.model["problem"]["leads"][1:]
+    return f"1, or every={' or '.join(map(str, more))}" if more else None
+
+
+def _predicts(problem: Problem, step: str | None, dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What goes in and comes out, in words."""
     axes = ", ".join(problem.axes)
     facts = [("Family", problem.family)]
@@ -47,8 +54,8 @@ def _predicts(problem: Problem, dataset: Mapping[str, Any]) -> list[tuple[str, s
         )
     else:
         facts += [("State", _named(dataset["fields"])), ("Time between frames", f"{problem.dt:.6g}")]
-        if problem.leads[1:]:
-            facts.append(("Frames in a step", f"1, or every={' or '.join(map(str, problem.leads[1:]))}"))
+        if step is not None:
+            facts.append(("Frames in a step", step))
         facts.append(
             (
                 "Arrays",
@@ -72,7 +79,10 @@ def _keeps(material: Material) -> list[tuple[str, str]]:
     if not kept or not problem.periodic or config.get("conserve") == "none":
         return []
     who = "declared" if material.declares_conserved else "seen in the training data, not declared"
-    return [("Keeps exactly", f"the spatial mean of {captions.listed(kept)}; {who}")]
+    what = f"the spatial mean of {captions.listed(kept)}"
+    if material.carries_averages:
+        what += ", as averages of cells have it, not values at points"
+    return [("Keeps exactly", f"{what}; {who}")]
 
 
 def _kinds(problem: Problem) -> str:

@@ -58,6 +58,11 @@ class Material:
         """Whether somebody said which means are constant; else the training data did."""
         return family(self.dataset["family"]).conserved is not None
 
+    @property
+    def carries_averages(self) -> bool:
+        """Whether rollouts carry averages of cells, and values at points are read off them."""
+        return any(name.startswith("average.") for name in self.model["shapes"])
+
     def samples(self, most: int) -> list[Sample]:
         """The samples that are drawn, at most so many."""
         count = min(most, len(self.evaluation["drawn"]))
@@ -191,7 +196,7 @@ def _captions(
             [labels[f] for f, kept in zip(problem["fields"], problem["conserved"], strict=True) if kept],
             m.metrics.get("truth.rollout.conservation_drift", 0.0),
             declared=m.declares_conserved,
-            averages=any(name.startswith("average.") for name in m.model["shapes"]),
+            averages=m.carries_averages,
         ),
         "curve": captions.curve(m.curve, m.model["validation"], m.model["steps"]),
         "splits": captions.splits(m.validated),

@@ -228,12 +228,18 @@ def _observer(model: Mapping[str, Any]) -> str | None:
     """By whom states are seen, and how that is known; None where nobody asked."""
     moves = model["problem"]["boost"] is not None and model["config"].get("galilean", True)
     how = "moves with the mean of each state" if moves else "at rest"
-    if seen := model.get("seen"):
-        speed = number(seen["galilean"]["speed"], 2)
-        return (
-            f"{how}: a network trained on the data carries a state at {speed} of a speed that is added to it"
-        )
-    return f"{how}, as declared" if moves else None
+    if "seen" not in model:
+        return f"{how}, as declared" if moves else None
+    if (trial := model["seen"]["galilean"]) is None:
+        return f"{how}: frames are too close to each other to tell whether the field carries itself"
+    told = (
+        f"{how}: of a speed that was added to states, a network trained on the data carries them along at "
+        f"{number(trial['speed'], 2)}, which leaves {number(trial['rest'], 2)} of its answers unexplained"
+    )
+    if trial["moving"] is None:
+        return told
+    errors = f"{number(trial['moving'], 2)} instead of {number(trial['error'], 2)}"
+    return f"{told}; seen moving, the error of a frame is {errors}"
 
 
 def stage_table(verdicts: Sequence[Mapping[str, Any]]) -> Table:

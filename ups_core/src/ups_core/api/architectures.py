@@ -48,7 +48,7 @@ class GridArchitecture(BaseArchitecture):
     """Move that vorticity along its own flow first, and learn what is left."""
     characteristics: bool = False
     """Follow a conserved velocity on a line along its characteristics first, and learn what is left, where
-    the family declares it Galilean invariant. For fronts thinner than a cell."""
+    the family declares it Galilean invariant or the data show it. For fronts thinner than a cell."""
     diffuse: bool = True
     """Diffuse the state first, where the family declares with which coefficient, and learn what is left."""
     bounded: bool = True
@@ -296,7 +296,7 @@ ARCHITECTURES: dict[str, type[BaseArchitecture]] = {
 def default_architecture(
     *, steady: bool, dimensions: int, mesh: bool = False, linear: bool = False, galilean: bool = False
 ) -> GConvConfig | UNetConfig | PointsConfig | MultiplierConfig:
-    """What ``architecture: default`` means: the best on validation data for this kind of problem.
+    """What ``architecture: default`` means: the best on validation data for this kind of problem, but one.
 
     ``linear``: each Fourier mode evolves on its own. ``galilean``: states are seen by an observer who moves
     along, so that information travels less far across the grid. Without one a line takes a block more, so

@@ -89,7 +89,7 @@ class DeclaredDiffusion(Model):
 
 
 class Declaration(Model):
-    """A physical problem. All but what the arrays are may be left out: nothing is then taken for granted."""
+    """A physical problem. All but what the arrays are may be left out."""
 
     title: Annotated[str, Field(max_length=200)] = ""
     """What reports call it."""

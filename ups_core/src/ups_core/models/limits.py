@@ -76,7 +76,7 @@ def check_coordinates(
             raise DataInvalid(
                 "the frames are apart by another time than in training",
                 found=f"t advances by {steps.min():g} to {steps.max():g}",
-                expected=f"{' or '.join(f'{step:g}' for step in learned)}, a step of the surrogate",
+                expected=f"dt = {' or '.join(f'{step:g}' for step in learned)}, a step of the surrogate",
                 fix="train on data with this dt, or leave t out where only one frame is given",
             )
 

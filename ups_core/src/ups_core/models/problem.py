@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 #: A mean that moves by no more standard deviations within any training trajectory is taken for constant, as
-#: validation takes it. Where that is wrong, it costs no more than this within the time that the data span.
+#: validation takes it. Where that is wrong, it costs no more than this in any of these.
 KEPT = 1e-3
 
 
@@ -178,10 +178,8 @@ class Problem:
         problem = replace(problem, diffusion=Diffusion.read(family, problem, parameters))
         if problem.vorticity is not None and problem.dt is not None:
             problem = replace(problem, turn=statistics[problem.vorticity]["std"] * problem.dt)
-        # On a line the boosts by whole cells a frame are exact on the grid.
-        if family.boosts and all(problem.conserved) and problem.dt is not None:
-            cell = problem.spacing[0] / problem.dt
-            problem = replace(problem, boost=cell / statistics[problem.fields[0]]["std"])
+        if family.boosts and all(problem.conserved):
+            problem = boosted(problem, statistics[problem.fields[0]]["std"])
         return problem
 
     @classmethod
@@ -234,6 +232,15 @@ class Problem:
             vorticity=None if latent or len(space) != 2 or {*boundary} != {"periodic"} else family.vorticity,
             dt=dataset["dt"],
         )
+
+
+def boosted(problem: Problem, std: float) -> Problem:
+    """The same problem on a line, seen by an observer who moves by whole cells a frame: exact on the grid.
+
+    ``std``: the standard deviation of its field, a velocity.
+    """
+    assert problem.dt is not None
+    return replace(problem, boost=problem.spacing[0] / problem.dt / std)
 
 
 def nested(problem: Problem) -> bool:

@@ -64,19 +64,26 @@ class Prepared:
     task: what is trained, for the loop.
     facts: the description of the network, as far as it is known before.
     judge: called with the best validation figure when ``task.model`` has its weights.
+    cpu_seconds: what getting ready took, beside reading.
     """
 
     task: Task
     facts: dict[str, Any]
     judge: Callable[[float], Judged]
+    cpu_seconds: float = 0.0
 
 
 def problem_of(folder: Path) -> tuple[Problem, Normaliser]:
     """The problem of a cached or encoded dataset, and the normaliser of its training split."""
     dataset = json.loads((folder / "dataset.json").read_text())
     problem = Problem.read(folder, family(dataset["family"]))
+    return problem, normaliser_of(folder, problem)
+
+
+def normaliser_of(folder: Path, problem: Problem) -> Normaliser:
+    """The normaliser of the training split of a cached or encoded dataset, for this problem."""
     statistics = json.loads((folder / "normaliser.json").read_text())
-    return problem, Normaliser.of(statistics, problem, Split.read(folder / "train").parameters)
+    return Normaliser.of(statistics, problem, Split.read(folder / "train").parameters)
 
 
 def splits_of(folder: Path) -> tuple[Split, Split]:

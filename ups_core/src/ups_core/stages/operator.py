@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,13 +14,20 @@ from ups_core.api.architectures import GridArchitecture
 from ups_core.api.stages import OperatorConfig
 from ups_core.evaluate.metrics import mean_defined, nrmse
 from ups_core.models.advance import Solve
-from ups_core.models.problem import Problem
-from ups_core.stages.base import Given, Judged, Prepared, domain_of, problem_of, splits_of
+from ups_core.models.problem import boosted
+from ups_core.stages.base import (
+    Given,
+    Judged,
+    Prepared,
+    domain_of,
+    normaliser_of,
+    problem_of,
+    splits_of,
+)
 from ups_core.train import gate, observer, published
 from ups_core.train.coding import decode
 from ups_core.train.data import Split
 from ups_core.train.mesh import SteadyMesh
-from ups_core.train.normaliser import Normaliser
 from ups_core.train.tasks import Steady, Task, Transient
 
 log = structlog.get_logger()
@@ -36,10 +44,16 @@ def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
     )
     assert config.architecture != "default"
     splits = splits_of(given.trained_on)
-    seen = None
+    began, seen = time.process_time(), {}
     moving = isinstance(config.architecture, GridArchitecture) and config.architecture.galilean
     if moving and not given.latents and observer.unsaid(problem):
-        problem, seen = seen_moving(problem, normaliser, *splits)
+        trial = observer.trial(problem, normaliser, *splits)
+        seen = {"galilean": asdict(trial) if trial else None}
+        log.info("asked whether the field is the velocity that carries itself", **seen)
+        if trial and trial.found:
+            problem = boosted(problem, normaliser.fields.scale[0])
+            normaliser = normaliser_of(given.trained_on, problem)
+    asking = time.process_time() - began
     problem = replace(problem, leads=tuple(config.leads))
     settings = config.architecture.to_dict()
     network = published.build("operator", settings, problem)
@@ -58,20 +72,10 @@ def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
         decoded = _decoded_error(given) if given.latents else None
         task = Transient(network, problem, normaliser, *splits, config, decoded)
     metric = task.metric
-    found = {} if seen is None else {"seen": {"galilean": asdict(seen)}}
-    return Prepared(task, facts, lambda figure: Judged(gate.first("operator", metric, figure), found))
-
-
-def seen_moving(
-    problem: Problem, normaliser: Normaliser, train: Split, val: Split
-) -> tuple[Problem, observer.Trial | None]:
-    """The problem as training data show it to a network, and what that answered."""
-    assert problem.dt is not None
-    cell = problem.spacing[0] / problem.dt / normaliser.fields.scale[0]
-    seen = observer.trial(problem, cell, normaliser, train, val)
-    if seen is not None:
-        log.info("asked whether the field carries itself", speed=seen.speed, rest=seen.rest, found=seen.found)
-    return (replace(problem, boost=cell) if seen and seen.found else problem), seen
+    told = {"seen": seen} if seen else {}
+    return Prepared(
+        task, facts, lambda figure: Judged(gate.first("operator", metric, figure), told), cpu_seconds=asking
+    )
 
 
 def _decoded_error(given: Given) -> Callable[[np.ndarray], float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,8 @@ def check_normaliser(
 
     name = "codec.json" if "codec.json" in trained.manifest.files else "model.json"
     facts = trained.json(name)
+    # Of a declared problem training may know more than its data: that they carry themselves.
+    problem = replace(problem, boost=facts["problem"]["boost"])
     model, own = Normaliser.from_dict(facts["normaliser"]), Normaliser.of(statistics, problem, parameters)
     if model.sha256 != facts["normaliserSha256"]:
         raise DataInvalid(

@@ -99,7 +99,7 @@ def train(ctx: StepContext, prepared: Prepared, config: Training, seed: int) -> 
             config,
             seed,
             checkpoints=checkpoints,
-            facts={name: facts[name] for name in ("stage", "config", "units", "normaliserSha256")},
+            facts={name: facts[name] for name in ("stage", "config", "problem", "units", "normaliserSha256")},
             interval=saving.get("intervalSeconds", 60),
             stop=stop,
             report=report,
@@ -134,7 +134,10 @@ def publish(out: Path, prepared: Prepared, fitted: Fitted, judged: Judged) -> di
         **{f"train.{facts['stage']}.{name}": value for name, value in judged.measured.items()},
     }
     return result(
-        judged.verdict, metrics, cpu_seconds=position.cpu_seconds, execution=position.execution or "eager"
+        judged.verdict,
+        metrics,
+        cpu_seconds=prepared.cpu_seconds + position.cpu_seconds,
+        execution=position.execution or "eager",
     )
 
 

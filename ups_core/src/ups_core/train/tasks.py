@@ -84,11 +84,12 @@ class Transient:
         self.unroll, self.unroll_share = config.unroll, config.unroll_share
         self.horizon = max(config.unroll, config.horizon)
         self.leads = torch.tensor(config.leads)
-        if config.leads[-1] > self.pairs:
+        unrolled = config.unroll if len(config.leads) > 1 else 1
+        if config.leads[-1] * unrolled > self.pairs:
             raise InvalidSpec(
                 "a lead is longer than the trajectories of training",
                 where="spec.stages: operator.config.leads",
-                found=f"{config.leads[-1]} frames",
+                found=f"{config.leads[-1]} frames{f', {unrolled} times' if unrolled > 1 else ''}",
                 expected=f"at most {self.pairs}, the frames behind the first one",
             )
         self.frames = train.u.flatten(0, 1)  # (N*T, C, X[, Y])
@@ -112,8 +113,7 @@ class Transient:
         lead, most = self.leads[chosen], self.pairs // int(self.leads[-1])  # (B,)
         ahead = min(self.horizon, most) if share >= 1 - self.unroll_share else 1
         sample, first = indices // self.pairs, indices % self.pairs
-        # The last frames of a trajectory have no more behind.
-        first = torch.minimum(first, self.pairs - ahead * lead)
+        first = first % (self.pairs - ahead * lead + 1)  # the last frames of a trajectory have no more behind
         row = sample * (self.pairs + 1) + first  # of the first frame among all N*T frames
         device = device_of(self.model)
         frames = [
