@@ -67,4 +67,5 @@ ROW = Row(
     f"Every architecture, {SECONDS} CPU seconds, one seed",
     measure,
     ("bench/contest.py", "bench/burgers.py", *(case.field.file for case in CASES.values())),
+    matrix=True,
 )

@@ -68,12 +68,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Row:
-    """``measure(scratch)`` yields lines; ``files`` are what it depends on beside the code of UPS."""
+    """``measure(scratch)`` yields lines; ``files`` are what it depends on beside the code of UPS.
+
+    ``matrix``: lines are called ``<row>.<problem>.<contender>.<figure>``, and a page has one for each contender.
+    """
 
     name: str
     title: str
     measure: Callable[[Path], Iterator[Line]]
     files: Sequence[str] = ()
+    matrix: bool = False
 
     def key(self) -> str:
         """Hash of the code and data that the figures depend on."""

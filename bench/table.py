@@ -45,6 +45,33 @@ def write_docs(path: Path, measured: Sequence[tuple[Row, Sequence[Mapping[str, A
 def section(row: Row, lines: Sequence[Mapping[str, Any]]) -> str:
     """A row's heading, less its mark, and its table."""
     when = f"Measured {lines[0]['measured'][:10]}, key `{lines[0]['key']}`."
-    grid = [HEADINGS, ["---"] * len(HEADINGS), *(cells(line) for line in lines)]
+    heading, *rest = matrix(lines) if row.matrix else [HEADINGS, *map(cells, lines)]
+    grid = [heading, ["---"] * len(heading), *rest]
     table = "".join("| " + " | ".join(line) + " |\n" for line in grid)
     return f"{row.name}: {row.title}\n\n{when}\n\n{table}"
+
+
+def matrix(lines: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Lines called ``<row>.<problem>.<contender>.<figure>`` as a heading and a line for each contender.
+
+    A contender's first figure is its error, and it alone has its unit beside it.
+    """
+    contenders: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for line in lines:
+        _, problem, contender, _ = line["name"].split(".", 3)
+        contenders.setdefault((problem, contender), []).append(line)
+    first = next(iter(contenders.values()))
+    costs = [
+        line["name"].split(".", 3)[3] + (f", {line['unit']}" if line["unit"] else "") for line in first[1:]
+    ]
+    return [
+        ["problem", "contender", "error", *costs],
+        *(
+            [
+                *names,
+                f"{number(own[0]['value'])} {own[0]['unit']}",
+                *(number(each["value"]) for each in own[1:]),
+            ]
+            for names, own in contenders.items()
+        ),
+    ]

@@ -13,7 +13,7 @@ from bench import rows as rows_module
 from bench.__main__ import ROWS, lines_of, rows
 from bench.contest import versus
 from bench.rows import Bound, Line, Row
-from bench.table import BEGIN, END, number, write_docs
+from bench.table import BEGIN, END, matrix, number, write_docs
 
 
 @pytest.mark.parametrize(
@@ -146,3 +146,17 @@ def test_docs_hold_the_last_figures_between_the_marks(tmp_path: Path, counted: R
         assert "old" not in text
     write_docs(page, [(counted, [])])  # not measured here, but where the page was written
     assert page.read_text() == text
+
+
+def test_a_matrix_has_a_line_for_each_contender() -> None:
+    figures = {"rel_l2": (0.07, "rel. L2"), "training": (1200.0, "samples/CPU-s")}
+    lines = [
+        Line(f"row.darcy.{who}.{name}", value, unit).to_dict()
+        for who in ("unet", "fno")
+        for name, (value, unit) in figures.items()
+    ]
+    assert matrix(lines) == [
+        ["problem", "contender", "error", "training, samples/CPU-s"],
+        ["darcy", "unet", "0.07 rel. L2", "1,200"],
+        ["darcy", "fno", "0.07 rel. L2", "1,200"],
+    ]
