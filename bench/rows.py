@@ -70,7 +70,7 @@ class Line:
 class Row:
     """``measure(scratch)`` yields lines; ``files`` are what it depends on beside the code of UPS.
 
-    ``matrix``: lines are called ``<row>.<problem>.<contender>.<figure>``, and a page has one for each contender.
+    ``matrix``: lines are ``<row>.<problem>.<contender>.<figure>``, and a page has one for each contender.
     """
 
     name: str
