@@ -27,7 +27,7 @@ STEPS: dict[str, StepKind] = {
     "convert": StepKind(1, "data"),
     "validate": StepKind(1, "data"),
     "cache": StepKind(2, "data"),
-    "train": StepKind(5, "torch"),
+    "train": StepKind(6, "torch"),
     "encode": StepKind(2, "torch"),
     "evaluate": StepKind(4, "torch"),
     "analyze": StepKind(2, "data"),
