@@ -127,8 +127,8 @@ class Declaration(Model):
     diffusion: DeclaredDiffusion | None = None
     """With which coefficient all fields diffuse."""
     galilean: Word | None = None
-    """The field that carries itself: where u(x, t) is a solution, so is u(x - c t, t) + c. Used where it is the
-    one field of a periodic line, and conserved. Left out, such data are asked."""
+    """The field that carries itself: where u(x, t) is a solution, so is u(x - c t, t) + c. Used where it is
+    the one field of a periodic line, and conserved. Left out, such data are asked."""
     vorticity: Word | None = None
     """The field that is the vorticity of the incompressible flow, in the plane, which carries everything."""
     linear: bool = False
