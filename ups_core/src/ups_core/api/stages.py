@@ -95,8 +95,8 @@ class OperatorConfig(Training):
     leads: Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1, max_length=8)] = [1]
     """Frames that a step may advance by, from 1 up (transient, on grids). Where there are several, each
     training sample gets one of them by chance, the network is told how long the step is, and a prediction may
-    take steps of any of these lengths (`ups predict --every`). Validation is frame by frame. The longest has to
-    fit into a trajectory, `unroll` times; rollouts of `horizon` last as many of it as fit."""
+    take steps of any of these lengths (`ups predict --every`). Validation is frame by frame. The longest has
+    to fit into a trajectory, `unroll` times; rollouts of `horizon` last as many of it as fit."""
     augment: bool = True
     """Transform training samples by the family's exact symmetries."""
     test_time_augmentation: bool = True
