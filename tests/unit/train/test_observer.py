@@ -23,6 +23,7 @@ from ups_core.steps import train
 from ups_core.steps.evaluate import check_normaliser
 from ups_core.train import observer
 from ups_core.train.data import Split
+from ups_core.train.group import Group
 from ups_core.train.normaliser import Normaliser
 
 POINTS, DT = 32, 0.15
@@ -94,6 +95,27 @@ def test_a_trial_leaves_the_random_numbers_of_training_alone(monkeypatch: pytest
     torch.manual_seed(1)
     assert torch.equal(torch.rand(3), untouched)
     assert ask(u) == first
+
+
+@pytest.mark.parametrize(
+    ("told", "answer"),
+    [
+        ([[0.5, 0.25, 0.125]], observer.Trial(0.5, 0.25, 0.125, None)),
+        ([[1.0, 0.25, 0.125], 0.0625], observer.Trial(1.0, 0.25, 0.125, 0.0625)),
+    ],
+)
+def test_processes_that_train_together_take_the_answers_of_the_first(
+    told: list[Any], answer: observer.Trial, monkeypatch: pytest.MonkeyPatch
+):
+    class Follower(Group):
+        def follow_first(self, tensors):
+            for tensor in tensors:
+                tensor.copy_(torch.tensor(told.pop(0)))
+
+    monkeypatch.setattr(observer, "TRAINING", OperatorConfig(steps=2))
+    monkeypatch.setattr(observer.Group, "joined", Follower)
+    assert ask(solutions(1.0, 0.0, samples=24, frames=3)) == answer
+    assert not told
 
 
 def test_frames_so_close_that_a_cell_is_a_jump_are_not_tried():
