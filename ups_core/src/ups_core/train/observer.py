@@ -29,16 +29,16 @@ from ups_core.train.optim import Optimizer
 from ups_core.train.schedule import rate
 from ups_core.train.tasks import Transient
 
-#: What seeing states move may do to the error: where s is 1 it fell to 0.2 to 0.8 of what it was, and stayed
-#: where it was noise of the data; where s is 0.95 or 1.05 it was twice as large or more.
+#: What seeing states move may do to the error: it falls where s is 1, stays where it is noise of the data,
+#: and rises far where s is nearly 1.
 NO_WORSE = 1.1
 #: How the networks are trained: far enough to see where they carry a state, no further.
 TRAINING = OperatorConfig(steps=400)
 #: Most points of a batch: on a long line it has fewer samples, and costs no more. Most states that are asked.
 POINTS, STATES = 4096, 256
 #: The speed that is added, in standard deviations, if that is a cell a frame or more; the fastest that is
-#: added, and the fastest that a network has to be able to follow.
-ADDED, FASTEST, FOLLOWED = 0.25, 1.0, 3.0
+#: added, and the fastest that a network has to be able to follow, if it need not see more cells than so many.
+ADDED, FASTEST, FOLLOWED, FARTHEST = 0.25, 1.0, 3.0, 256
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,7 @@ class Trial:
 
 
 def alike(speed: float, rest: float) -> bool:
-    """Whether answers are those of a field that carries itself.
-
-    Among equations of known s (Burgers' and half of it, Korteweg-de Vries', Kuramoto and Sivashinsky's,
-    advection, heat, traffic, a cubic flux) those of s = 1 had speeds from 0.94 to 1.01 and rests to 0.2, the
-    others speeds up to 0.5, after 300 to 600 steps, with a twentieth of noise or none.
-    """
+    """Whether answers are those of a field that carries itself, as far as they tell s."""
     return abs(speed - 1) <= 0.1 and rest <= 0.3
 
 
@@ -91,7 +86,8 @@ def trial(problem: Problem, normaliser: Normaliser, train: Split, val: Split) ->
         return None
     cells = max(1, round(ADDED / cell))
     u, after, p = _states(problem, normaliser, val)
-    network = _trained(problem, normaliser, train, val)
+    architecture = GConvConfig(dilations=dilations(min(FOLLOWED / cell, problem.shape[0] / 2)))
+    network = _trained(architecture, problem, normaliser, train, val)
     still = rollout(network, u, p, 1)[:, 0]  # (B, 1, X)
     answers, carried = [], []
     for moved in (cells, -cells):
@@ -104,7 +100,7 @@ def trial(problem: Problem, normaliser: Normaliser, train: Split, val: Split) ->
     Group.joined().follow_first([said])  # processes that train together must not differ
     if not alike(*said.tolist()[:2]):
         return Trial(*said.tolist(), moving=None)
-    network = _trained(moving, normaliser, train, val)
+    network = _trained(architecture, moving, normaliser, train, val)
     seen = _typical(rollout(network, u, p, 1)[:, 0] - after).to(chosen_device())
     Group.joined().follow_first([seen])
     return Trial(*said.tolist(), moving=float(seen))
@@ -124,11 +120,13 @@ def _states(problem: Problem, normaliser: Normaliser, val: Split) -> tuple[Tenso
     return u, after, normaliser.vary(problem, val.parameters)[sample]
 
 
-def _trained(problem: Problem, normaliser: Normaliser, train: Split, val: Split) -> nn.Module:
+def _trained(
+    architecture: GConvConfig, problem: Problem, normaliser: Normaliser, train: Split, val: Split
+) -> nn.Module:
     """With random numbers of its own: what is trained afterwards has those that it would have had."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = GConvConfig(dilations=_dilations(problem, normaliser)).build(problem).to(chosen_device())
+        network = architecture.build(problem).to(chosen_device())
     task = Transient(network, problem, normaliser, train, val, TRAINING)
     optimizer = Optimizer(
         network,
@@ -148,11 +146,13 @@ def _trained(problem: Problem, normaliser: Normaliser, train: Split, val: Split)
     return network
 
 
-def _dilations(problem: Problem, normaliser: Normaliser) -> list[int]:
-    """Of a network that sees as far as most of the field is carried within a frame."""
-    cell = boosted(problem, normaliser.fields.scale[0]).boost
-    assert cell is not None
-    dilations, cells = [1, 2, 4, 8], min(FOLLOWED / cell, problem.shape[0] / 2)
-    while 2 * (1 + sum(dilations)) < cells:  # two cells to each side for a dilation of one
-        dilations.append(2 * dilations[-1])
-    return dilations
+def dilations(cells: float) -> list[int]:
+    """Of a network that sees so many cells to each side, or :data:`FARTHEST`.
+
+    >>> dilations(20), dilations(40), dilations(1000)
+    ([1, 2, 4, 8], [1, 2, 4, 8, 16], [1, 2, 4, 8, 16, 32, 64])
+    """
+    found = [1, 2, 4, 8]
+    while 2 * (1 + sum(found)) < min(cells, FARTHEST):  # two cells for a dilation of one
+        found.append(2 * found[-1])
+    return found
