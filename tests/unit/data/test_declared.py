@@ -44,11 +44,37 @@ MESH = {
 }
 
 
-@pytest.mark.parametrize("good", [LINE, STEADY, MESH], ids=["line", "steady", "mesh"])
+def at(given: dict, **changes) -> dict:
+    """A copy in which ``a__b=value`` is set at a.b."""
+    changed = copy.deepcopy(given)
+    for path, value in changes.items():
+        *parts, last = path.split("__")
+        place = changed
+        for part in parts:
+            place = place[part]
+        place[last] = value
+    return changed
+
+
+# Each field in an array of its own; or, with an axis C, some of them in each.
+APART = at(MESH, fields=[{"name": name} for name in "uvw"], layout__state=["u", "v", "w"], layout__axes="NTM")
+TOGETHER = at(APART, layout__state=["uv", "w"], layout__axes="NTMC")
+
+
+@pytest.mark.parametrize(
+    "good", [LINE, STEADY, MESH, APART, TOGETHER], ids=["line", "steady", "mesh", "apart", "together"]
+)
 def test_little_need_be_said(good):
     one = family({"name": "mine", **good})
     assert (one.name, one.title, one.solver, one.simulate) == ("mine", "mine", None, None)
     assert (one.conserved, one.shifts, one.symmetries) == (None, (), ())
+
+
+def test_arrays_of_the_state_are_in_recipes_as_they_were_given():
+    for given, whole in ((LINE, "u"), (APART, "u+v+w"), (at(LINE, layout__state=["u"]), "u")):
+        said = Declaration.model_validate(given)
+        assert said.named("mine")["layout"]["state"] == given["layout"]["state"]
+        assert family(said.named("mine")).layouts[0].whole == whole
 
 
 def test_what_a_module_says_can_be_declared():
@@ -78,18 +104,6 @@ def test_what_a_module_says_can_be_declared():
     assert family({"name": "burgers", **everything}) == dataclasses.replace(
         module, name="burgers", layouts=layouts, **code
     )
-
-
-def at(given: dict, **changes) -> dict:
-    """A copy in which ``a__b=value`` is set at a.b."""
-    changed = copy.deepcopy(given)
-    for path, value in changes.items():
-        *parts, last = path.split("__")
-        place = changed
-        for part in parts:
-            place = place[part]
-        place[last] = value
-    return changed
 
 
 MISTAKES = {
@@ -137,6 +151,15 @@ MISTAKES = {
     "box is for kind mesh": at(LINE, box={"x": [0.0, 1.0]}),
     "conserved is for transient problems on grids": at(MESH, conserved=["u"]),
     "vorticity needs a plane": at(LINE, vorticity="u"),
+    "layout.state names u twice": at(APART, layout__state=["u", "v", "u"]),
+    "layout.state names 2 arrays for 3 fields; each holds one": at(APART, layout__state=["u", "v"]),
+    "layout.state names 2 arrays for 1 fields": at(LINE, layout__state=["u", "v"]),
+    "layout.state names 4 arrays for 3 fields; each holds at least one": at(
+        APART, layout__state=["u", "v", "w", "p"], layout__axes="NTMC"
+    ),
+    "layout.axes is NTC; it needs each of N, T, M, C once": at(APART, layout__axes="NTC"),
+    "layout.axes is NTX; it needs each of N, T, M once": at(APART, layout__axes="NTX"),
+    "at least 1 item": at(APART, layout__state=[]),
 }
 
 

@@ -26,6 +26,7 @@ import numpy as np
 from ups_core.data.canonical import state_axes
 from ups_core.data.families import family as family_of
 from ups_core.data.families.base import Family, RawLayout
+from ups_core.data.layout import join_state
 from ups_core.data.parameters import look_for
 from ups_core.data.points import places_of
 from ups_core.data.raw import HDF5_SUFFIXES, ZARR_SUFFIX, RawArray, RawReader, open_raw
@@ -111,21 +112,26 @@ def _is_raw(path: Path, problem: Problem) -> bool:
     with _opened(path), open_raw(path, str(path)) as reader:
         own = [form for form in _own_forms(problem) if "T" not in form.state_axes]
         raw = _raw_forms(problem, (".npz",))
-        return any(_fits(f, reader, problem) for f in raw) and not any(_fits(f, reader, problem) for f in own)
+        return _first_fit([*own, *raw], reader, problem) in raw
 
 
 def read_arrays(path: Path, problem: Problem) -> Given:
     """From HDF5, Zarr or raw ``.npz`` files."""
     with open_raw(path, str(path)) as reader:
         layout = _layout(reader, problem)
-        name, axes = layout.state, layout.state_axes
+        join_state(layout, reader)
+        name, axes = layout.whole, layout.whole_axes
         if np.dtype(reader.arrays[name].dtype).kind not in "fiu":
             raise _no_array(path, f"{name}: {reader.arrays[name].dtype}")
         values = _states(reader, layout, problem)
         samples = len(values) if "N" in axes else 1
         names = {parameter.lower() for parameter in problem.parameters}
         _check_parameters(
-            {key: array for key, array in reader.arrays.items() if key.lower() in names and key != name},
+            {
+                key: array
+                for key, array in reader.arrays.items()
+                if key.lower() in names and key not in layout.parts
+            },
             samples,
             path,
         )
@@ -145,13 +151,8 @@ def read_arrays(path: Path, problem: Problem) -> Given:
             and {layout.coordinates[axis] for axis in problem.space} <= reader.arrays.keys()
         ):
             coordinates |= places_of(reader, layout, _family(problem), {}, range(samples))
-        units = reader.array_attributes.get(name, {}).get("units", reader.attributes.get("units", []))
-    return Given(
-        values,
-        parameters,
-        coordinates,
-        _units([units] if isinstance(units, str) else units, path, problem),
-    )
+        units = _stated_units(reader, layout)
+    return Given(values, parameters, coordinates, _units(units, path, problem))
 
 
 def _layout(reader: RawReader, problem: Problem) -> RawLayout:
@@ -159,26 +160,35 @@ def _layout(reader: RawReader, problem: Problem) -> RawLayout:
     suffix = Path(reader.source).suffix.lower()
     alike = (".npz",) if suffix == ".npz" else (*HDF5_SUFFIXES, ZARR_SUFFIX)
     forms = [*_own_forms(problem), *_raw_forms(problem, alike)]
-    for form in forms:
-        if _fits(form, reader, problem):
-            return form
+    if (fit := _first_fit(forms, reader, problem)) is not None:
+        return fit
     raise DataInvalid(
         "the file has no array to predict from",
         where=reader.source,
         found=", ".join(f"{name} {array.shape}" for name, array in reader.arrays.items()) or "no arrays",
-        expected=" or ".join(f"{form.state} ({', '.join(form.state_axes)})" for form in forms),
+        expected=" or ".join(f"{', '.join(form.parts)} ({', '.join(form.state_axes)})" for form in forms),
         fix=f"name the array {forms[0].state}, and give it these axes",
     )
 
 
+def _first_fit(forms: list[RawLayout], reader: RawReader, problem: Problem) -> RawLayout | None:
+    """The first that fits; before all others one of several arrays, whose names leave the least to chance.
+
+    Where one of these is called ``u``, (N, T, X), with as many frames as the problem has fields, it could be
+    taken for (N, C, X).
+    """
+    surest = sorted(forms, key=lambda form: len(form.parts) == 1)
+    return next((form for form in surest if _fits(form, reader, problem)), None)
+
+
 def _fits(form: RawLayout, reader: RawReader, problem: Problem) -> bool:
-    """The array is there, with as many axes and as many fields."""
-    if form.state not in reader.arrays:
+    """The arrays are there, with as many axes and as many fields."""
+    if not reader.arrays.keys() >= set(form.parts):
         return False
-    shape, channels = reader.arrays[form.state].shape, len(problem.inputs)
-    if len(shape) != len(form.state_axes):
+    shapes, axes = [reader.arrays[part].shape for part in form.parts], form.state_axes
+    if any(len(shape) != len(axes) for shape in shapes):
         return False
-    return (shape[form.state_axes.index("C")] if "C" in form.state_axes else 1) == channels
+    return sum(shape[axes.index("C")] if "C" in axes else 1 for shape in shapes) == len(problem.inputs)
 
 
 def _own_forms(problem: Problem) -> list[RawLayout]:
@@ -211,13 +221,13 @@ def _main(problem: Problem) -> str:
 
 def _states(reader: RawReader, layout: RawLayout, problem: Problem) -> np.ndarray:
     """(N, C, X[, Y]), or (C, X[, Y]): of trajectories the first frame."""
-    if "N" not in layout.state_axes:
-        return reader.read(layout.state)
-    shape, axes = reader.arrays[layout.state].shape, layout.state_axes
-    rows, timed = range(shape[axes.index("N")]), "T" in axes
+    whole, axes = reader.arrays[layout.whole], layout.whole_axes
+    if "N" not in axes:
+        return reader.read(layout.whole)
+    rows, timed = range(whole.shape[axes.index("N")]), "T" in axes
     target = ("NTC" if timed else "NC") + problem.axes
-    dtype = np.dtype(reader.arrays[layout.state].dtype)
-    selection = Selection(reader, layout.state, axes, target, rows, {}, dtype)
+    dtype = np.dtype(whole.dtype)
+    selection = Selection(reader, layout.whole, axes, target, rows, {}, dtype)
     first = range(1) if timed else None
     block = np.empty(selection.block_shape(rows, first), dtype)
     selection.read(rows, first, block)
@@ -235,6 +245,13 @@ def _check_parameters(arrays: Mapping[str, RawArray], samples: int, path: Path) 
                 expected=f"one number, or ({samples},): one for each sample",
                 fix=f"correct {name}",
             )
+
+
+def _stated_units(reader: RawReader, layout: RawLayout) -> list[object]:
+    """Units of the channels: those of the arrays, one array after the other, else the file's."""
+    own = [reader.array_attributes.get(part, {}) for part in layout.parts]
+    stated = [place["units"] for place in own if "units" in place] or [reader.attributes.get("units", [])]
+    return [unit for units in stated for unit in ([units] if isinstance(units, str) else units)]
 
 
 def _units(units: Iterable[object], path: Path, problem: Problem) -> dict[str, str]:

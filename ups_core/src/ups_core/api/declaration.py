@@ -46,10 +46,11 @@ class DeclaredField(Model):
 class DeclaredLayout(Model):
     """Which array of a raw file is what. Axes are N samples, T frames, C fields, X and Y space, M points."""
 
-    state: ArrayName
-    """Array of the state; where steady, of the solution."""
+    state: ArrayName | Annotated[list[ArrayName], Field(min_length=1, max_length=32)]
+    """Array of the state; where steady, of the solution. Or a list of arrays with the same axes that together
+    give the fields in order."""
     axes: Annotated[str, Field(pattern=r"^[NTCXYM]+$", max_length=5)]
-    """Its axes in order, e.g. `NTXC`; without `C` it holds one field."""
+    """Its axes in order, e.g. `NTXC`; without `C` an array holds one field."""
     input: ArrayName | None = None
     """Array of a steady problem's input."""
     input_axes: Annotated[str, Field(pattern=r"^[NCXYM]+$", max_length=4)] | None = None
@@ -184,7 +185,7 @@ class Declaration(Model):
         if (layout.input is None) != (layout.input_axes is None):
             yield "layout.input and layout.inputAxes go together"
         points = "M" if self.kind == "mesh" else self.space
-        yield from _axes("layout.axes", layout.axes, points if steady else "T" + points, len(self.fields))
+        yield from self._of_state(points if steady else "T" + points)
         if layout.input_axes is not None:
             yield from _axes("layout.inputAxes", layout.input_axes, points, len(self.inputs))
         known = layout.coordinates
@@ -196,6 +197,17 @@ class Declaration(Model):
         if missing and (self.kind == "mesh" or layout.nodes is None):
             yield f"layout.coordinates lacks {', '.join(missing)}, and layout.nodes is not given"
         yield from _among("layout.constants", layout.constants, self.parameters, "parameters")
+
+    def _of_state(self, needed: str) -> Iterator[str]:
+        names, axes = self.layout.state, self.layout.axes
+        names, fields = [names] if isinstance(names, str) else names, len(self.fields)
+        if twice := _twice(names):
+            yield f"layout.state names {twice} twice"
+        single = len(names) > 1 and "C" not in axes  # each array holds one field
+        if len(names) > fields or (single and len(names) < fields):
+            least = "" if single else "at least "
+            yield f"layout.state names {len(names)} arrays for {fields} fields; each holds {least}one"
+        yield from _axes("layout.axes", axes, needed, 1 if single else fields)
 
     def _of_equation(self, space: list[str], fields: list[str], inputs: list[str]) -> Iterator[str]:
         periodic = [axis for axis, kind in self.boundary.items() if kind == "periodic"]

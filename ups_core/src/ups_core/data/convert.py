@@ -106,7 +106,7 @@ def convert_file(
             for key, along in places.items():
                 arrays[key] = _write_small(writer, key, along, "NM" if along.ndim == 2 else "M")
             states = _write_states(writer, selections, family, options, arrays, progress)
-            used = {layout.state, layout.input, *layout.coordinates.values()}
+            used = {*layout.parts, layout.whole, layout.input, *layout.coordinates.values()}
             for key in sorted(set(reader.arrays) - used):
                 kept = f"raw/{key}" if key in arrays else key
                 arrays[kept] = _copy_array(writer, reader, key, kept, samples, available)
@@ -123,14 +123,14 @@ def convert_file(
 
 
 def _raw_size(reader: RawReader, layout: RawLayout, axis: str) -> int:
-    return reader.arrays[layout.state].shape[layout.state_axes.index(axis)]
+    return reader.arrays[layout.whole].shape[layout.whole_axes.index(axis)]
 
 
 def _selections(
     reader: RawReader, layout: RawLayout, family: Family, options: ConvertOptions, samples: range
 ) -> dict[str, Selection]:
     """Canonical name to raw array: ``a`` before ``u``."""
-    raw = {"u": (layout.state, layout.state_axes)}
+    raw = {"u": (layout.whole, layout.whole_axes)}
     if layout.input is not None and layout.input_axes is not None:
         raw = {"a": (layout.input, layout.input_axes), **raw}
     strides = {axis.upper(): step for axis, step in options.stride.items()}
@@ -149,14 +149,14 @@ def _selections(
             fix="set spec.family to the family of these files",
         )
         for axis, size in selection.sizes.items():
-            wanted = _raw_size(reader, layout, axis) if axis in layout.state_axes else size
+            wanted = _raw_size(reader, layout, axis) if axis in layout.whole_axes else size
             stored = dict(zip(selection.axes, selection.raw_shape, strict=True)).get(axis, size)
             _expect(
                 axis == "C" or stored == wanted,
                 "input and solution do not belong together",
                 where=f"{reader.source}:{selection.name}",
                 found=f"shape {selection.raw_shape}, {stored} along {axis}",
-                expected=f"{wanted}, as {layout.state} {reader.arrays[layout.state].shape} has",
+                expected=f"{wanted}, as {layout.whole} {reader.arrays[layout.whole].shape} has",
                 fix="make the file again with arrays of the same samples and nodes",
             )
     return selections
@@ -189,7 +189,7 @@ def _coordinates(
             "a coordinate has the wrong length",
             where=f"{reader.source}:{stored}",
             found=f"{len(nodes)} nodes",
-            expected=f"{size}{f' or {size + 1}' if axis == 'T' else ''}, for {layout.state} along {axis}",
+            expected=f"{size}{f' or {size + 1}' if axis == 'T' else ''}, for {layout.whole} along {axis}",
             fix="make the file again with one coordinate a node",
         )
         coordinates[axis.lower()] = np.ascontiguousarray(nodes[:size][:: options.stride.get(axis.lower(), 1)])

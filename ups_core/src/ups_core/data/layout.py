@@ -12,7 +12,10 @@ from ups_core.errors import DataInvalid
 
 
 def choose_layout(family: Family, reader: RawReader) -> RawLayout:
-    """The first of the family's layouts whose arrays are all there, with the right number of axes."""
+    """The first of the family's layouts whose arrays are all there, with the right number of axes.
+
+    The reader then has the whole state as one array, see :func:`join_state`.
+    """
     check_kind(family)
     suffix = Path(reader.source).suffix.lower()
     candidates = [layout for layout in family.layouts if suffix in layout.suffixes]
@@ -28,6 +31,7 @@ def choose_layout(family: Family, reader: RawReader) -> RawLayout:
     problems = [_layout_problem(layout, reader) for layout in candidates]
     for layout, problem in zip(candidates, problems, strict=True):
         if problem is None:
+            join_state(layout, reader)
             return layout
     array, found, expected = problems[0] or ("", "", "")
     raise DataInvalid(
@@ -39,9 +43,18 @@ def choose_layout(family: Family, reader: RawReader) -> RawLayout:
     )
 
 
+def join_state(layout: RawLayout, reader: RawReader) -> None:
+    """Let the reader have a state that several arrays hold, all of which are there, as ``layout.whole``.
+
+    Raises :class:`DataInvalid` where they do not belong together.
+    """
+    if len(layout.parts) > 1:
+        reader.join(layout.whole, layout.parts, layout.whole_axes)
+
+
 def _layout_problem(layout: RawLayout, reader: RawReader) -> tuple[str, str, str] | None:
     """(array, found, expected) of the first thing that is not as the layout says."""
-    wanted = [(layout.state, layout.state_axes)]
+    wanted = [(part, layout.state_axes) for part in layout.parts]
     if layout.input is not None and layout.input_axes is not None:
         wanted.append((layout.input, layout.input_axes))
     # Where the points of a mesh lie has several forms, which are told apart when it is read.

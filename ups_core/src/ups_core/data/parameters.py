@@ -42,7 +42,8 @@ def look_for(name: str, reader: RawReader, layout: RawLayout, samples: int) -> f
     it is not a finite number, or contradicted by the file name.
     """
     in_name = from_file_name(name, reader.source)
-    for place in (reader.attributes, reader.array_attributes.get(layout.state, {})):
+    of_state = (reader.array_attributes.get(part, {}) for part in layout.parts)
+    for place in (reader.attributes, *of_state):
         for key, value in place.items():
             if key.lower() == name.lower():
                 return _agreed(name, _number(value, f"{reader.source}:{key}"), in_name, reader.source)

@@ -22,7 +22,7 @@ def places_of(
     layout than the family says.
     """
     along = {}
-    sizes = dict(zip(layout.state_axes, reader.arrays[layout.state].shape, strict=True))
+    sizes = dict(zip(layout.whole_axes, reader.arrays[layout.whole].shape, strict=True))
     for axis in point_axes(family):
         if axis.lower() in stride:
             raise InvalidSpec(

@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 import pickle
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,6 +39,17 @@ class RawArray(Protocol):
     def dtype(self) -> np.dtype: ...
 
 
+@dataclass(frozen=True)
+class Joined:
+    """Several arrays of a file as one, side by side along ``axis``, which they lack where ``stacked``."""
+
+    parts: tuple[str, ...]
+    axis: int
+    stacked: bool
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
 class RawReader:
     """An open raw file. ``arrays`` holds the numeric arrays, ``attributes`` all that is no array."""
 
@@ -53,16 +65,49 @@ class RawReader:
         self.attributes = attributes
         self.array_attributes = array_attributes or {}
 
+    def join(self, name: str, parts: Sequence[str], axes: str) -> None:
+        """Have ``parts``, one after the other along the axis C of ``axes``, as one more array ``name``.
+
+        Parts that lack this axis are stacked along it. Nothing is read. Raises :class:`DataInvalid` where
+        they differ in type, or in shape along another axis.
+        """
+        arrays, at = [self.arrays[part] for part in parts], axes.index("C")
+        first = arrays[0]
+        stacked = len(first.shape) < len(axes)
+        after = at if stacked else at + 1
+        wanted = [*first.shape[:at], *([] if stacked else ["C"]), *first.shape[after:]]
+        for part, array in zip(parts, arrays, strict=True):
+            same = array.shape[:at] == first.shape[:at] and array.shape[after:] == first.shape[after:]
+            if not same or array.dtype != first.dtype:
+                raise DataInvalid(
+                    "arrays of one state do not belong together",
+                    where=f"{self.source}:{part}",
+                    found=f"shape {array.shape}, {array.dtype}",
+                    expected=f"shape ({', '.join(map(str, wanted))}), {first.dtype}, as {parts[0]} has",
+                    fix="make the file again with arrays of the same samples, nodes and type",
+                )
+        fields = len(parts) if stacked else sum(array.shape[at] for array in arrays)
+        shape = (*first.shape[:at], fields, *first.shape[after:])
+        self.arrays = {**self.arrays, name: Joined(tuple(parts), at, stacked, shape, first.dtype)}
+
     def chunk_rows(self, name: str) -> int:
         """How many rows of the first axis are stored, hence read, together."""
-        chunks = getattr(self.arrays[name], "chunks", None)
+        array = self.arrays[name]
+        if isinstance(array, Joined):
+            return max(map(self.chunk_rows, array.parts))
+        chunks = getattr(array, "chunks", None)
         return chunks[0] if chunks else 1
 
     def read(
         self, name: str, selection: tuple[slice, ...] = (), into: np.ndarray | None = None
     ) -> np.ndarray:
-        """The selected block (unit steps only), in ``into`` if given, which must be contiguous."""
+        """The selected block (unit steps only), in ``into`` if given, which must be contiguous.
+
+        Of a joined array the selection takes all of the axis along which it is joined.
+        """
         array: Any = self.arrays[name]
+        if isinstance(array, Joined):
+            return self._read_joined(array, selection, into)
         try:
             if isinstance(array, h5py.Dataset):
                 if into is None:
@@ -82,6 +127,14 @@ class RawReader:
             return block
         into[...] = block
         return into
+
+    def _read_joined(
+        self, joined: Joined, selection: tuple[slice, ...], into: np.ndarray | None
+    ) -> np.ndarray:
+        at = joined.axis
+        own = selection[:at] + selection[at + 1 :] if joined.stacked else selection
+        blocks = [self.read(part, own) for part in joined.parts]
+        return np.stack(blocks, at, out=into) if joined.stacked else np.concatenate(blocks, at, out=into)
 
 
 @contextmanager

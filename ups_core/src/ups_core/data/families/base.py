@@ -42,6 +42,8 @@ class RawLayout:
     """One form in which this family's files come: which array is what.
 
     ``axes`` strings use the project's axis letters; a raw array without a ``C`` axis has one field.
+    ``state`` is one array, or several with the same axes that together give the fields in order: readers of
+    files take the ``whole``, and its axes.
     ``coordinates`` maps an axis letter to the raw array that holds its nodes; a layout whose files
     carry none says so with ``{}`` and gives ``nodes``, from which the converter makes them. On a mesh it
     maps the letters of space to the coordinates of the points, (M,) where all samples share them, or
@@ -50,7 +52,7 @@ class RawLayout:
 
     name: str
     suffixes: tuple[str, ...]
-    state: str
+    state: str | tuple[str, ...]
     state_axes: str
     input: str | None = None
     input_axes: str | None = None
@@ -61,6 +63,28 @@ class RawLayout:
     frame_interval: float | None = None
     #: Parameters that these files never state, with the value that their units give them.
     constants: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The arrays that hold the state."""
+        return (self.state,) if isinstance(self.state, str) else self.state
+
+    @property
+    def whole(self) -> str:
+        """Name of the whole state: its array's, or for example ``density+Vx+Vy``."""
+        return "+".join(self.parts)
+
+    @property
+    def whole_axes(self) -> str:
+        """Axes of the whole state. Arrays of one field each are put side by side along an axis C.
+
+        It comes before space, as in canonical arrays, so that a block of each array stays in one piece.
+        """
+        axes = self.state_axes
+        if len(self.parts) == 1 or "C" in axes:
+            return axes
+        space = next(i for i, axis in enumerate(axes) if axis in "XYM")
+        return f"{axes[:space]}C{axes[space:]}"
 
 
 @dataclass(frozen=True)

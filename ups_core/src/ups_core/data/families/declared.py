@@ -65,7 +65,7 @@ def _layout(name: str, layout: DeclaredLayout) -> RawLayout:
     return RawLayout(
         name=name,
         suffixes=tuple(layout.suffixes),
-        state=layout.state,
+        state=layout.state if isinstance(layout.state, str) else tuple(layout.state),
         state_axes=layout.axes,
         input=layout.input,
         input_axes=layout.input_axes,
