@@ -148,7 +148,7 @@ MISTAKES = {
     ),
     "layout.coordinates lacks x": at(LINE, layout__coordinates={"t": "t"}),
     "layout.coordinates lacks y": at(MESH, layout__coordinates={"t": "t", "x": "x"}, layout__nodes="left"),
-    "box is for kind mesh": at(LINE, box={"x": [0.0, 1.0]}),
+    "box is for kinds mesh and particles": at(LINE, box={"x": [0.0, 1.0]}),
     "conserved is for transient problems on grids": at(MESH, conserved=["u"]),
     "vorticity needs a plane": at(LINE, vorticity="u"),
     "layout.state names u twice": at(APART, layout__state=["u", "v", "u"]),

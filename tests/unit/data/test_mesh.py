@@ -12,7 +12,7 @@ import pytest
 from ups_core.data.convert import ConvertOptions, convert_file
 from ups_core.data.dataset import open_dataset
 from ups_core.data.families import family
-from ups_core.data.families.base import RawLayout, check_kind
+from ups_core.data.families.base import RawLayout
 from ups_core.errors import DataInvalid, InvalidSpec
 
 RECIPE = {
@@ -154,10 +154,3 @@ def test_what_is_no_mesh_is_refused(cached, raw, change, said):
     write(raw / "a.h5", **{**arrays(), **change})
     with pytest.raises(DataInvalid, match=said):
         cached()
-
-
-def test_particles_are_refused_and_told_what_is_there():
-    particles = replace(family("advection_mesh2d"), name="vicsek", kind="particles")
-    with pytest.raises(InvalidSpec, match="scattered points that stay where they are") as error:
-        check_kind(particles)
-    assert error.value.details["where"] == "family vicsek"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ups_core.data.families.base import Family, Field, Transform
-from ups_core.errors import DataInvalid, InvalidSpec
+from ups_core.errors import DataInvalid
 from ups_core.models.problem import Problem
 
 FAMILY = Family(
@@ -72,17 +72,15 @@ def test_wall_by_the_nodes(nodes, wall):
 
 def test_a_mesh_has_a_box_and_no_spacing():
     mesh = replace(FAMILY, kind="mesh", box={"X": (0.0, 1.0), "Y": (0.0, 1.0)}, conserved=())
-    points = {"X": np.zeros((5, 30)), "Y": np.zeros((5, 30))}
-    problem = Problem.of({**DATASET, "kind": "mesh"}, mesh, points, PARAMETERS)
+    dataset = {**DATASET, "kind": "mesh", "splits": {"train": {"shape": [5, 2, 30]}}}
+    problem = Problem.of(dataset, mesh, {}, PARAMETERS)
     assert (problem.shape, problem.spacing, problem.wall) == ((30,), (), ())
     assert problem.box == ((0.0, 1.0), (0.0, 1.0))
     assert [t.name for t in problem.symmetries] == ["flip", "t"]
     oblong = replace(mesh, box={"X": (0.0, 2.0), "Y": (0.0, 1.0)})
-    assert [t.name for t in Problem.of(DATASET, oblong, points, PARAMETERS).symmetries] == ["flip"]
+    assert [t.name for t in Problem.of(dataset, oblong, {}, PARAMETERS).symmetries] == ["flip"]
 
 
-def test_refuses_uneven_nodes_and_particles():
+def test_refuses_uneven_nodes():
     with pytest.raises(DataInvalid, match="equidistant"):
         Problem.of(DATASET, FAMILY, {**NODES, "X": np.array([0, 1, 3, 4.0])}, PARAMETERS)
-    with pytest.raises(InvalidSpec, match="particles that move"):
-        Problem.of(DATASET, replace(FAMILY, kind="particles"), NODES, PARAMETERS)

@@ -120,8 +120,11 @@ def _onnx(traced: torch.export.ExportedProgram, surrogate: Surrogate) -> Any:
 
 def _check_program(surrogate: Surrogate, format_: Format) -> None:
     """InvalidSpec where one application of the surrogate is not all there is to it."""
-    if surrogate.problem.mesh:
-        who, found = "on scattered points", f"{surrogate.problem.family}, kind mesh"
+    if surrogate.problem.scattered:
+        who, found = (
+            "on scattered points",
+            f"{surrogate.problem.family}, kind {'mesh' if surrogate.problem.mesh else 'particles'}",
+        )
     elif isinstance(surrogate.operator.network, Averaged):
         who, found = "that carries averages from frame to frame", "architecture.averages: true"
     else:

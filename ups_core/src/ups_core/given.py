@@ -76,7 +76,8 @@ def read_npy(path: Path, problem: Problem) -> Given:
 
 def read_npz(path: Path, problem: Problem) -> Given:
     main = _main(problem)
-    axes = [axis.lower() for axis in problem.space] + ([] if problem.steady else ["t"])
+    space = "" if problem.motion else problem.space.lower()
+    axes = [*space] + ([] if problem.steady else ["t"])
     with _opened(path):
         loaded = np.load(path, allow_pickle=False)
         arrays = {name: loaded[name] for name in loaded.files} if hasattr(loaded, "files") else {}
@@ -197,7 +198,7 @@ def _own_forms(problem: Problem) -> list[RawLayout]:
     ``state`` is the array to predict from, of a steady problem the input.
     """
     axes = state_axes(_family(problem))
-    nodes = {axis: axis.lower() for axis in "T" + problem.space}
+    nodes = {axis: axis.lower() for axis in "T" + ("" if problem.motion else problem.space)}
     own = dict.fromkeys((axes, axes.replace("T", ""), "C" + problem.axes))
     return [RawLayout("ups", (), _main(problem), each, coordinates=nodes) for each in own]
 

@@ -138,7 +138,9 @@ class Surrogate:
         ``every`` that training did not have. Ensembles and searches go frame by frame.
 
         On a mesh ``u0`` is (N, C, M), and ``coordinates`` are needed: ``x`` and ``y`` of the points, (M,) or
-        (N, M). They may be any points of the domain, about as many as in training.
+        (N, M). They may be any points of the domain, about as many as in training. Of particles ``u0`` is
+        (N, C, M) and holds their places: along periodic axes given anywhere, and predicted in
+        the box.
 
         A grid that is finer by a whole factor is restricted to the training grid, and the frames are
         interpolated back (periodic axes: trigonometric; between walls: cubic, where node i of n lies at

@@ -13,13 +13,12 @@ from typing import Any
 from ups_core.api import Dataset, TrainingRun
 from ups_core.api.dataset import DatasetSpec
 from ups_core.api.peers import fno
-from ups_core.api.stages import ON_MESHES, STAGES, STEADY, CorrectorConfig, OperatorConfig, Training
+from ups_core.api.stages import ON_POINTS, STAGES, STEADY, CorrectorConfig, OperatorConfig, Training
 from ups_core.api.templates import expanded
 from ups_core.api.trainingrun import Stage
 from ups_core.api.yamltext import dump
 from ups_core.data.families import Described, check_own
 from ups_core.data.families import family as family_of
-from ups_core.data.families.base import check_kind
 from ups_core.errors import InvalidSpec
 from ups_core.runs import record_of
 
@@ -303,8 +302,7 @@ def fno_step(run: TrainingRun, family: Described, *, seed: int, suffix: str) -> 
 def stage_configs(stages: Sequence[Stage], family: Described) -> dict[str, dict[str, Any]]:
     """The config of each stage, checked, with every default and ``default`` itself written out."""
     problem = family_of(family)
-    check_kind(problem)
-    steady, dimensions, mesh = problem.steady, len(problem.space), problem.kind == "mesh"
+    steady, dimensions, scattered = problem.steady, len(problem.space), problem.kind != "grid"
     checked: dict[str, Training] = {}
     for stage in stages:
         if STEADY.get(stage.name, steady) != steady:
@@ -314,12 +312,12 @@ def stage_configs(stages: Sequence[Stage], family: Described) -> dict[str, dict[
                 found=f"the {'steady' if steady else 'transient'} family {problem.name}",
                 fix=f"remove the stage {stage.name}",
             )
-        if mesh and stage.name not in ON_MESHES:
+        if scattered and stage.name not in ON_POINTS:
             raise InvalidSpec(
                 f"stage {stage.name} needs a grid",
                 where=f"spec.stages[{stage.name}]",
-                found=f"family {problem.name}, kind mesh",
-                expected=", ".join(ON_MESHES),
+                found=f"family {problem.name}, kind {problem.kind}",
+                expected=", ".join(ON_POINTS),
                 fix=f"remove the stage {stage.name}",
             )
         try:
@@ -329,7 +327,7 @@ def stage_configs(stages: Sequence[Stage], family: Described) -> dict[str, dict[
                 config = config.resolved(
                     steady=steady,
                     dimensions=dimensions,
-                    mesh=mesh,
+                    scattered=scattered,
                     linear=fields and problem.modes_evolve_apart,
                     galilean=fields and problem.boosts,
                 )

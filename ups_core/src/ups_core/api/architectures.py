@@ -215,13 +215,15 @@ class PDETConfig(Tokens, GridArchitecture):
 
 class PointsConfig(Tokens, BaseArchitecture):
     """A transformer on tokens, for values at scattered points: these give to the tokens near them, and take
-    what has been computed from them. For families of kind mesh."""
+    what has been computed from them. For families of kind mesh and particles."""
 
     name: Literal["points"] = "points"
     width: Annotated[int, Field(ge=1, le=1024)] = 32
     """Channels of what points give to the grid and take from it."""
     nodes: Annotated[int, Field(ge=2, le=1024)] = 16
     """Tokens along each axis; a multiple of 2 to the power of `levels` - 1."""
+    conserve: Literal["projection", "none"] = "projection"
+    """How the sum over particles of a conserved field is kept: by taking the mean off each change, or not."""
 
     @model_validator(mode="after")
     def _whole_levels(self) -> Self:
@@ -230,9 +232,14 @@ class PointsConfig(Tokens, BaseArchitecture):
         return self
 
     def build(self, problem: Problem) -> nn.Module:
+        from ups_core.models.particles import OnParticles
         from ups_core.models.points import OnPoints, Points
 
-        return OnPoints(Points(self, problem, len(problem.inputs), len(problem.fields)), problem)
+        if problem.motion is None:
+            return OnPoints(Points(self, problem, len(problem.inputs), len(problem.fields)), problem)
+        values = len(problem.fields) - len(problem.motion.positions)
+        network = Points(self, problem, values, len(problem.fields))
+        return OnParticles(network, problem, conserve=self.conserve != "none")
 
 
 class MultiplierConfig(BaseArchitecture):
@@ -294,7 +301,7 @@ ARCHITECTURES: dict[str, type[BaseArchitecture]] = {
 
 
 def default_architecture(
-    *, steady: bool, dimensions: int, mesh: bool = False, linear: bool = False, galilean: bool = False
+    *, steady: bool, dimensions: int, scattered: bool = False, linear: bool = False, galilean: bool = False
 ) -> GConvConfig | UNetConfig | PointsConfig | MultiplierConfig:
     """What ``architecture: default`` means: the best on validation data for this kind of problem, but one.
 
@@ -302,7 +309,7 @@ def default_architecture(
     along, so that information travels less far across the grid. Without one a line takes a block more, so
     that it travels far enough, though on the validation split of Burgers' equation three were no worse.
     """
-    if mesh:
+    if scattered:
         return PointsConfig()
     if linear:
         return MultiplierConfig()

@@ -94,8 +94,9 @@ class Declaration(Model):
 
     title: Annotated[str, Field(max_length=200)] = ""
     """What reports call it."""
-    kind: Literal["grid", "mesh"] = "grid"
-    """`grid`: equidistant nodes. `mesh`: scattered points that stay where they are."""
+    kind: Literal["grid", "mesh", "particles"] = "grid"
+    """`grid`: equidistant nodes. `mesh`: scattered points that stay where they are. `particles`: points that
+    move, whose coordinates are fields."""
     steady: bool = False
     """An input is mapped to a solution; else a state to the one after it."""
     space: Literal["X", "XY"]
@@ -109,7 +110,11 @@ class Declaration(Model):
     boundary: Annotated[dict[Axis, Literal["periodic", "dirichlet", "neumann"]], Field(max_length=2)]
     """Of each axis of space."""
     box: Annotated[dict[Axis, Interval], Field(max_length=2)] = {}
-    """Of a mesh: the two ends of the domain along each axis."""
+    """Of a mesh and of particles: the two ends of the domain along each axis."""
+    positions: Annotated[list[Word], Field(max_length=2)] = []
+    """Of particles: the fields that are their coordinates, in the order of `space`, e.g. `[x, y]`."""
+    velocities: Annotated[list[Word], Field(max_length=2)] = []
+    """Of particles: the fields that are the rates of change of `positions`, where there are such."""
     parameters: Names = []
     """Scalar physical parameters: attributes of a raw file, or its arrays with one value for each sample."""
     conserved: Names | None = None
@@ -169,12 +174,13 @@ class Declaration(Model):
             yield f"no parameter can be called {taken[0]}: converted files have an array of that name"
         if set(self.boundary) != set(space):
             yield f"boundary needs {' and '.join(space)}, found {', '.join(self.boundary) or 'none'}"
-        if set(self.box) != (set(space) if self.kind == "mesh" else set()):
-            yield "box is for kind mesh, which needs the ends of the domain along every axis"
+        if set(self.box) != (set() if self.kind == "grid" else set(space)):
+            yield "box is for kinds mesh and particles, which need the ends of the domain along every axis"
         if any(low >= high for low, high in self.box.values()):
             yield "box gives the lower end of an axis first"
-        if self.kind == "mesh" and self.space != "XY":
-            yield "kind mesh needs a plane, space XY"
+        if self.kind != "grid" and self.space != "XY":
+            yield f"kind {self.kind} needs a plane, space XY"
+        yield from self._of_particles(space, fields)
         yield from self._of_layout(space)
         yield from self._of_equation(space, fields, inputs)
 
@@ -184,7 +190,7 @@ class Declaration(Model):
             yield "a steady problem, and only that, has inputs and layout.input"
         if (layout.input is None) != (layout.input_axes is None):
             yield "layout.input and layout.inputAxes go together"
-        points = "M" if self.kind == "mesh" else self.space
+        points = self.space if self.kind == "grid" else "M"
         yield from self._of_state(points if steady else "T" + points)
         if layout.input_axes is not None:
             yield from _axes("layout.inputAxes", layout.input_axes, points, len(self.inputs))
@@ -192,8 +198,9 @@ class Declaration(Model):
         if (("t" in known) + (layout.frame_interval is not None)) != (not steady):
             wanted = "has none" if steady else "needs layout.coordinates.t or layout.frameInterval"
             yield f"times: a {'steady' if steady else 'transient'} problem {wanted}"
-        yield from _among("layout.coordinates", known, ["t", *space], "axes")
-        missing = [axis for axis in space if axis not in known]
+        nodes = [] if self.kind == "particles" else space
+        yield from _among("layout.coordinates", known, ["t", *nodes], "axes")
+        missing = [axis for axis in nodes if axis not in known]
         if missing and (self.kind == "mesh" or layout.nodes is None):
             yield f"layout.coordinates lacks {', '.join(missing)}, and layout.nodes is not given"
         yield from _among("layout.constants", layout.constants, self.parameters, "parameters")
@@ -229,11 +236,12 @@ class Declaration(Model):
             yield from _among(
                 "diffusion.parameter", [self.diffusion.parameter], self.parameters, "parameters"
             )
-        evolving = ("conserved", "bounded", "galilean", "vorticity", "diffusion", "linear")
-        for name in evolving if self.steady or self.kind == "mesh" else ():
+        evolving = ["bounded", "galilean", "vorticity", "diffusion", "linear"]
+        evolving += ["conserved"] if self.kind != "particles" else []
+        for name in evolving if self.steady or self.kind != "grid" else ():
             if getattr(self, name):
                 yield f"{name} is for transient problems on grids"
-        if self.elliptic and (not self.steady or self.kind == "mesh" or len(fields) > 1):
+        if self.elliptic and (not self.steady or self.kind != "grid" or len(fields) > 1):
             yield "elliptic is for steady problems of one field on grids"
         walls = len(periodic) < len(space)
         for name in ("galilean", "vorticity", "diffusion") if walls else ():
@@ -241,6 +249,22 @@ class Declaration(Model):
                 yield f"{name} is for periodic boundaries"
         if self.vorticity is not None and self.space != "XY":
             yield "vorticity needs a plane, space XY"
+
+    def _of_particles(self, space: list[str], fields: list[str]) -> Iterator[str]:
+        moving = self.kind == "particles"
+        if len(self.positions) != (len(space) if moving else 0):
+            yield "positions is for kind particles, which needs a field for every axis"
+        if len(self.velocities) not in ((0, len(space)) if moving else (0,)):
+            yield "velocities is for kind particles, and has a field for every axis"
+        if moving and self.steady:
+            yield "kind particles is for transient problems"
+        yield from _among("positions", self.positions, fields, "fields")
+        yield from _among("velocities", self.velocities, fields, "fields")
+        named = [*self.positions, *self.velocities, *(name for vector in self.vectors for name in vector)]
+        if moving and (twice := _twice(named)):
+            yield f"positions, velocities and vectors name {twice} twice"
+        if placed := sorted({*self.positions} & {*(self.conserved or [])}):
+            yield f"conserved names {placed[0]}, which is where particles are"
 
     def _of_vectors(self, space: list[str], fields: list[str], inputs: list[str]) -> Iterator[str]:
         for vector in self.vectors:

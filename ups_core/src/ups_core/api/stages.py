@@ -116,7 +116,7 @@ class OperatorConfig(Training):
         *,
         steady: bool,
         dimensions: int,
-        mesh: bool = False,
+        scattered: bool = False,
         linear: bool = False,
         galilean: bool = False,
     ) -> OperatorConfig:
@@ -126,18 +126,18 @@ class OperatorConfig(Training):
         """
         update: dict[str, Any] = {}
         if self.architecture == "default":
-            kind = {"steady": steady, "mesh": mesh, "linear": linear, "galilean": galilean}
+            kind = {"steady": steady, "scattered": scattered, "linear": linear, "galilean": galilean}
             update["architecture"] = default_architecture(dimensions=dimensions, **kind)
-        elif isinstance(self.architecture, PointsConfig) != mesh:
-            fits = "points" if mesh else ", ".join(name for name in ARCHITECTURES if name != "points")
-            data = "scattered points" if mesh else "a grid"
+        elif isinstance(self.architecture, PointsConfig) != scattered:
+            fits = "points" if scattered else ", ".join(name for name in ARCHITECTURES if name != "points")
+            data = "scattered points" if scattered else "a grid"
             raise ValueError(f"architecture {self.architecture.name} is not for {data}; there is {fits}")
         elif isinstance(self.architecture, MultiplierConfig) and not linear:
             raise ValueError("architecture multiplier is for states, not codes, of a linear family on a grid")
-        if self.loss == "h1" and mesh:
+        if self.loss == "h1" and scattered:
             raise ValueError("loss h1 needs a grid: on scattered points there is l2")
         if self.loss == "default":
-            update["loss"] = "h1" if steady and not mesh else "l2"
+            update["loss"] = "h1" if steady and not scattered else "l2"
         whole = self.model_copy(update=update)
         if self.leads[1:] and (steady or not _any_step(whole.architecture)):
             raise ValueError(
@@ -277,7 +277,7 @@ STAGES: dict[str, type[Training]] = {
 }
 
 #: The stages that also train on scattered points.
-ON_MESHES = {"operator"}
+ON_POINTS = {"operator"}
 
 #: What a stage builds on, where that is another stage.
 BUILDS_ON = {

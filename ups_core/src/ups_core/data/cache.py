@@ -2,14 +2,15 @@
 
 ``u.npy`` is float32 (N, T, C, X[, Y]), of a steady problem (N, C, X[, Y]) beside its input ``a.npy``;
 ``parameters.npy`` float64 (N, P); ``t.npy``, ``x.npy``, ``y.npy`` float64, of a mesh ``x.npy`` and ``y.npy``
-(M,) or, where samples have points of their own, (N, M). ``normaliser.json`` holds mean and standard deviation
-of every field over the train split alone and, of a transient problem, its ``drift``: the most that a spatial
-mean moves within a trajectory, in such deviations.
+(M,) or, where samples have points of their own, (N, M). Coordinates of particles along periodic axes lie in
+the box. ``normaliser.json`` holds mean and standard deviation of every field over the train split alone and,
+of a transient problem, its ``drift``: the most that a spatial mean moves within a trajectory, in such
+deviations; of particles the ``stride``, how far they go in a frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ups_core.data.canonical import (
     write_json,
 )
 from ups_core.data.families.base import Family
+from ups_core.data.particles import Period, nearest, periods_of, wrapped
 from ups_core.data.points import check_same_count, joined, read_places
 from ups_core.data.validate import parameter_values, spacing
 from ups_core.errors import DataInvalid
@@ -63,14 +65,15 @@ def write_split(
             own = {axis.lower(): np.asarray(arrays[axis.lower()][:]) for axis in coordinate_axes(family)}
             _check_same_grid(grid, own, first["source"], entry["source"])
             grid = grid or own
-            if family.kind == "mesh":
+            if family.kind != "grid":
                 check_same_count(first, entry)
+            if family.kind == "mesh":
                 places.append(read_places(arrays, family, part["indices"]))
             values = parameter_values(arrays, entry, family)
             for column, name in enumerate(family.parameters):
                 parameters[rows, column] = values[name][indices]
             for key, target in targets.items():
-                _copy_rows(arrays[key], indices, target, start, advance)
+                _copy_rows(arrays[key], indices, target, start, periods_of(family), advance)
         start = rows.stop
     for target in targets.values():
         target.flush()
@@ -89,14 +92,19 @@ def write_split(
 
 
 def _copy_rows(
-    array: Any, indices: np.ndarray, target: np.ndarray, start: int, advance: Callable[[int], None]
+    array: Any,
+    indices: np.ndarray,
+    target: np.ndarray,
+    start: int,
+    periods: Sequence[Period],
+    advance: Callable[[int], None],
 ) -> None:
     """Copy samples in blocks, each read as one piece from its first to its last wanted sample."""
     for block in _runs(indices, array.shape, np.dtype(array.dtype).itemsize):
         first, last = int(indices[block.start]), int(indices[block.stop - 1])
         wanted = array[first : last + 1]
         kept = wanted if len(wanted) == block.stop - block.start else wanted[indices[block] - first]
-        target[start + block.start : start + block.stop] = kept
+        target[start + block.start : start + block.stop] = wrapped(kept, periods)
         advance(target[0].nbytes * len(kept))
 
 
@@ -152,8 +160,24 @@ def normaliser(train: Path, family: Family) -> dict[str, Any]:
             name: {what: float(value[c]) for what, value in found.items()} for c, name in enumerate(names)
         }
 
-    return {
+    found = {
         "fields": statistics("u", [item.name for item in family.fields]),
         "inputs": statistics("a", [item.name for item in family.inputs]) if family.inputs else {},
         "split": "train",
     }
+    return found | {"stride": _stride(train, family)} if family.positions else found
+
+
+def _stride(train: Path, family: Family) -> float:
+    """How far particles go in a frame: the root mean square along an axis, in shares of the box."""
+    array = np.load(train / "u.npy", mmap_mode="r")  # (N, T, C, M)
+    names, periods = [field.name for field in family.fields], periods_of(family)
+    square, count = 0.0, 0
+    for rows in sample_blocks(array.shape, 8):
+        u = array[rows].astype(np.float64)
+        step = nearest(u[:, 1:], u[:, :-1], periods) - u[:, :-1]  # (n, T-1, C, M)
+        for axis, name in zip(family.space, family.positions, strict=True):
+            low, high = family.box[axis]
+            square += float(np.square(step[:, :, names.index(name)] / (high - low)).sum())
+        count += len(family.positions) * step[:, :, 0].size
+    return float(np.sqrt(square / count))

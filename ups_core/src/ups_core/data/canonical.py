@@ -6,7 +6,7 @@ Each file holds, as named arrays at its root,
 - steady: the input ``a`` and the solution ``u``, both (N, C, X[, Y]);
 - ``x`` (X,) and in two dimensions ``y`` (Y,), float64 like ``t``;
 - on a mesh of M points the axis M in place of X and Y, with ``x`` and ``y`` (M,), or (N, M) where each
-  sample has points of its own;
+  sample has points of its own; of M particles the axis M, and no ``x`` and ``y``, which are fields;
 - every other array of the raw file under its own name.
 
 ``index.json`` beside the files lists them with shapes, dtypes, axes and physical parameters, and
@@ -50,7 +50,7 @@ def main_arrays(family: Family) -> dict[str, str]:
 
 def coordinate_axes(family: Family) -> str:
     """Axis letters of arrays that have an array of nodes, named by the small letter."""
-    space = "" if family.kind == "mesh" else family.space
+    space = family.space if family.kind == "grid" else ""
     return space if family.steady else "T" + space
 
 

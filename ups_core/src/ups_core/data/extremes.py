@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ups_core.data.families.base import Family
+from ups_core.errors import InvalidSpec
 
 
 def asked(splits: Mapping[str, Any]) -> tuple[str, ...]:
@@ -48,8 +49,20 @@ def mean_square(
 ) -> np.ndarray:
     """(n, C, X[, Y]) to the mean over space (n, C), float64: of u² for ``rms``, of |∇u|² for ``gradient``.
 
-    The gradient is that of differences between neighbouring nodes, across the boundary where it is periodic.
+    The gradient is that of differences between neighbouring nodes, across the boundary where it is periodic:
+    InvalidSpec where there are none. Where particles are is no measure of how far out a state lies.
     """
+    if statistic == "gradient" and family.kind != "grid":
+        raise InvalidSpec(
+            "scattered points have no gradient to rank their states by",
+            where="spec.splits",
+            found=f"largest: gradient, for family {family.name} of kind {family.kind}",
+            expected="largest: rms",
+            fix="rank by rms, or choose the split by pattern or where",
+        )
+    states = (
+        states[:, [f.name not in family.positions for f in family.fields]] if family.positions else states
+    )
     u = np.asarray(states, np.float64)
     space = tuple(range(2, u.ndim))
     if statistic == "rms":

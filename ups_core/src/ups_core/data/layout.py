@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ups_core.data.families.base import Family, RawLayout, check_kind
+from ups_core.data.families.base import Family, RawLayout
 from ups_core.data.raw import RawReader
 from ups_core.errors import DataInvalid
 
@@ -16,7 +16,6 @@ def choose_layout(family: Family, reader: RawReader) -> RawLayout:
 
     The reader then has the whole state as one array, see :func:`join_state`.
     """
-    check_kind(family)
     suffix = Path(reader.source).suffix.lower()
     candidates = [layout for layout in family.layouts if suffix in layout.suffixes]
     if not candidates:

@@ -21,17 +21,10 @@ def places_of(
     InvalidSpec where every n-th is asked for: points have no order. DataInvalid where an array has another
     layout than the family says.
     """
+    _check_stride(family, stride)
     along = {}
     sizes = dict(zip(layout.whole_axes, reader.arrays[layout.whole].shape, strict=True))
     for axis in point_axes(family):
-        if axis.lower() in stride:
-            raise InvalidSpec(
-                "scattered points have no n-th node",
-                where=f"spec.convert.stride.{axis.lower()}",
-                found=f"family {family.name}, kind mesh",
-                expected="a stride along t alone",
-                fix=f"remove spec.convert.stride.{axis.lower()}",
-            )
         name = layout.coordinates[axis]
         together = [letter for letter in family.space if layout.coordinates[letter] == name]
         last = (len(together),) if len(together) > 1 else ()
@@ -48,6 +41,18 @@ def places_of(
         part = values[..., together.index(axis)] if last else values
         along[axis.lower()] = np.ascontiguousarray(part, dtype=np.float64)
     return along
+
+
+def _check_stride(family: Family, stride: Mapping[str, int]) -> None:
+    for axis in family.space.lower() if family.kind != "grid" else "":
+        if axis in stride:
+            raise InvalidSpec(
+                "scattered points have no n-th node",
+                where=f"spec.convert.stride.{axis}",
+                found=f"family {family.name}, kind {family.kind}",
+                expected="a stride along t alone",
+                fix=f"remove spec.convert.stride.{axis}",
+            )
 
 
 def read_places(arrays: Mapping[str, Any], family: Family, rows: Sequence[int]) -> dict[str, np.ndarray]:

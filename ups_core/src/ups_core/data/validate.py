@@ -87,6 +87,7 @@ def check_file(
             if bad := np.flatnonzero(~np.isfinite(values)).tolist():
                 findings.add(f"{name}:{parameter}", f"not finite at samples {_some(bad)}")
         report["parameters"] = {key: [float(v.min()), float(v.max())] for key, v in parameters.items()}
+        _check_positions(arrays, name, family, findings)
         for key in main_arrays(family):
             if key in arrays:
                 start = initial if key == next(iter(main_arrays(family))) else None
@@ -190,6 +191,26 @@ def _check_points(
         findings.add(where, f"{int(outside.sum())} points that are not in {low:g} to {high:g}{told}")
 
 
+def _check_positions(arrays: Mapping[str, Any], name: str, family: Family, findings: Findings) -> None:
+    """Particles stay between walls; along a periodic axis they may be anywhere."""
+    if "u" not in arrays:
+        return
+    names = [field.name for field in family.fields]
+    for axis, position in zip(family.space, family.positions, strict=False):
+        if family.boundary[axis] == "periodic":
+            continue
+        (low, high), samples, count = family.box[axis], [], 0
+        room = BOX * (high - low)
+        for rows in sample_blocks(arrays["u"].shape, 8):
+            x = arrays["u"][rows, :, names.index(position)]  # (n, T, M)
+            outside = (x < low - room) | (x > high + room)
+            samples += (np.flatnonzero(outside.any(axis=(1, 2))) + rows.start).tolist()
+            count += int(outside.sum())
+        if samples:
+            told = f"{count} places that are not in {low:g} to {high:g}, in samples {_some(samples)}"
+            findings.add(f"{name}:u, {position}", told)
+
+
 def _check_values(
     arrays: Mapping[str, Any],
     name: str,
@@ -227,7 +248,7 @@ def _check_values(
         if drift is not None and not not_finite:  # the mean of what is no number is none
             drift.add(block, rows)
         if initial is not None and not findings.lines and not not_finite:
-            nodes = {axis: arrays[axis.lower()][:] for axis in family.space}
+            nodes = {axis: arrays[axis.lower()][:] for axis in family.space if axis.lower() in arrays}
             initial.add(block if family.steady else block[:, 0], nodes)
         advance(block.nbytes)
     for samples, what in (

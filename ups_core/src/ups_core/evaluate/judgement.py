@@ -82,13 +82,13 @@ class BandEnergy:
 
     def __init__(self, split: Split) -> None:
         channel = 1 if split.a is not None else 2
-        self._mesh = split.mesh
+        self._scattered = split.scattered
         self._space, self._points = split.space, min(split.u.shape[-split.space :])
         self._sums = np.zeros((2, split.u.shape[channel], len(BANDS)))  # (2, C, 3)
 
     def add(self, prediction: np.ndarray, truth: np.ndarray) -> None:
         """Take in a batch: (n, T, C, X[, Y]) twice."""
-        if self._mesh:
+        if self._scattered:
             return
         for t in range(truth.shape[1]):  # frame by frame: a spectrum takes several times its field's memory
             exact = np.asarray(truth[:, t], dtype=np.float64)
@@ -100,9 +100,9 @@ class BandEnergy:
     def relative(self) -> np.ndarray:
         """The error's energy relative to the truth's, the mean over fields: (3,); inf where one diverged.
 
-        Scattered points have no spectrum: on a mesh (0,).
+        Scattered points have no spectrum: (0,).
         """
-        if self._mesh:
+        if self._scattered:
             return np.empty(0)
         return mean_defined(ratio(*self._sums), axis=0)
 

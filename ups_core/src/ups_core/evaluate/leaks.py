@@ -11,7 +11,7 @@ A change of the observer's speed is no such disguise, although the equation may 
 would then have an amplitude and nothing else, and independent ones would be taken for copies.
 
 On a mesh, states are compared as they are stored, point by point: what a shift or a mirror makes of a state
-lies at other points, where nobody knows it.
+lies at other points, where nobody knows it. So are those of particles, in the order in which they come.
 
 Comparing all pairs under all shifts would cost an FFT a pair. The moduli of a state's Fourier coefficients do
 not change under shifts, so the distance of two states' moduli is a lower bound of their distance, and so is
@@ -83,7 +83,7 @@ def find(split: Split, known: Split, problem: Problem, scale: Mapping[str, np.nd
     steps = strides(split, known)
     if steps is None:
         return []
-    if problem.mesh:
+    if problem.scattered:
         problem = replace(problem, shifts=(), symmetries=())
     names, scale = problem.inputs, _symmetric(scale, problem)
     axes = tuple(2 + problem.space.index(letter) for letter in problem.shifts)
@@ -122,7 +122,7 @@ def _symmetric(scale: Mapping[str, np.ndarray], problem: Problem) -> dict[str, n
 
 def strides(one: Split, other: Split) -> tuple[int, int] | None:
     """Of which nodes both grids are made: every k-th of ``one``, every l-th of ``other``; None if of none."""
-    if one.mesh:
+    if one.scattered:
         return (1, 1) if one.u.shape[-1] == other.u.shape[-1] else None
     for axis in "XY":
         if axis not in one.coordinates:

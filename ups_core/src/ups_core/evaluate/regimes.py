@@ -25,7 +25,8 @@ def compare(split: Split, train: Split) -> tuple[dict[str, float], dict[str, str
     metrics, notes = _parameters(split, train)
     shape, trained = split.states.shape[2:], train.states.shape[2:]
     if shape != trained:
-        notes["mesh" if split.mesh else "grid"] = f"{_text(shape)} points, {_text(trained)} in training"
+        points = "particles" if split.kind == "particles" else "points"
+        notes[split.kind] = f"{_text(shape)} {points}, {_text(trained)} in training"
     if "T" in split.coordinates and split.u.shape[1] != train.u.shape[1]:
         notes["frames"] = f"{split.u.shape[1]}, {train.u.shape[1]} in training"
     return metrics, notes

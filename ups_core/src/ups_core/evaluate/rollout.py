@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ups_core.data.families.base import Family
+from ups_core.data.particles import nearest
 from ups_core.evaluate import beyond, metrics, peers, resolutions
 from ups_core.evaluate.judgement import BandEnergy, Judgement, Meter, Spectra, finite_metrics, plain, spread
 from ups_core.evaluate.leads import judge_leads
@@ -31,7 +32,7 @@ THRESHOLD = 0.2
 class Score:
     """One predictor on one split: error (N, T, C), largest error (N,), drift of conserved means (N, F).
 
-    ``bands`` (3,): the error's energy in each band of wavenumbers, relative to the truth's; (0,) on a mesh.
+    ``bands`` (3,): the error's energy in each band of wavenumbers, relative to the truth's; (0,) of points.
     """
 
     error: np.ndarray
@@ -68,7 +69,7 @@ def judge_transient(
     """
     fields = [field.name for field in family.fields]
     shown = sorted({0, (frames.steps - 1) // 2, frames.steps - 1})  # frames whose spectra are kept
-    spectra, meter = None if split.mesh else Spectra(split.space), Meter()
+    spectra, meter = None if split.scattered else Spectra(split.space), Meter()
     # A first call imports, allocates and plans; that is no part of the cost of a frame.
     peers.surrogate_rollout(model, split, slice(0, 1), Window(frames.given, 1))
 
@@ -96,7 +97,7 @@ def judge_transient(
         meters["solver"] = Meter()
         run = _metered(lambda b: peers.solver_rollout(solver, split, b, frames), frames, meters["solver"])
         scores["solver.rollout"] = score(run, split, frames, conserved, tick=tick)
-        if not split.mesh and all(family.boundary[axis] == "periodic" for axis in family.space):
+        if not split.scattered and all(family.boundary[axis] == "periodic" for axis in family.space):
             first = slice(0, resolutions.SAMPLES)
             own, its = (
                 float(metrics.mean_defined(scores[who].error[first])) for who in ("rollout", "solver.rollout")
@@ -156,7 +157,7 @@ def score(
     bands = BandEnergy(split)
     for batch in split.batches():
         truth = split.u[batch, frames.predicted]  # (n, T, C, X[, Y])
-        prediction = predict(batch)
+        prediction = nearest(predict(batch), truth, split.periods)
         errors.append(metrics.nrmse(prediction, truth))
         largest.append(metrics.max_error(prediction, truth))
         drifts.append(metrics.mean_drift(prediction, split.u[batch, frames.start])[:, list(conserved)])

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ups_core.data.families import family
+from ups_core.data.particles import Period, periods_of
 from ups_core.errors import DataInvalid, InvalidSpec
 
 #: Values of truth that one batch may hold; bounds the memory of an evaluation at a few copies of it.
@@ -30,9 +32,11 @@ class Split:
         (N, P), the columns named by ``parameter_names``.
     coordinates:
         Axis letter to its nodes; ``T`` holds the times of the frames. On a mesh ``X`` and ``Y`` are those of
-        the points of each sample, (N, M), and u is (N, T, C, M).
+        the points of each sample, (N, M), and u is (N, T, C, M). Of particles, too, but these have no nodes.
     sources:
         File that each sample comes from, and its place in it.
+    kind, periods:
+        Of the data; of particles also the channels that are coordinates along periodic axes.
     """
 
     name: str
@@ -42,7 +46,8 @@ class Split:
     parameter_names: tuple[str, ...]
     coordinates: Mapping[str, np.ndarray]
     sources: tuple[tuple[str, int], ...]
-    mesh: bool = False
+    kind: str = "grid"
+    periods: tuple[Period, ...] = ()
 
     def __len__(self) -> int:
         return len(self.u)
@@ -58,9 +63,19 @@ class Split:
         return f"{self.name} {index} ({file} {place})"
 
     @property
+    def scattered(self) -> bool:
+        """Whether values lie at scattered points, which may move."""
+        return self.kind != "grid"
+
+    @property
+    def mesh(self) -> bool:
+        """Whether these stay where they are, which has then to be said beside the values."""
+        return self.kind == "mesh"
+
+    @property
     def space(self) -> int:
-        """Number of spatial axes."""
-        return 1 if self.mesh else len(self.coordinates) - ("T" in self.coordinates)
+        """Number of spatial axes of the arrays."""
+        return 1 if self.scattered else len(self.coordinates) - ("T" in self.coordinates)
 
     def batches(self) -> Iterator[slice]:
         """Slices of samples that keep a batch near :data:`BATCH_VALUES`."""
@@ -90,19 +105,21 @@ def open_split(folder: Path, dataset: Mapping[str, Any], name: str) -> Split:
             fix=f"set spec.evaluation.split to one of these, or add {name} to the Dataset's spec.splits",
         )
     root, steady = folder / name, bool(dataset["steady"])
-    axes = tuple(dataset["space"]) + (() if steady else ("T",))
+    kind = dataset["kind"]
+    axes = (() if kind == "particles" else tuple(dataset["space"])) + (() if steady else ("T",))
     names = tuple(dataset.get("parameters", ()))
     u = np.load(root / "u.npy", mmap_mode="r")
     parameters = np.load(root / "parameters.npy") if names else np.zeros((len(u), 0), dtype=np.float32)
     coordinates = {axis: np.load(root / f"{axis.lower()}.npy").astype(np.float64) for axis in axes}
-    if mesh := dataset["kind"] == "mesh":
+    if kind == "mesh":
         points = (len(u), u.shape[-1])
         coordinates |= {axis: np.broadcast_to(coordinates[axis], points) for axis in dataset["space"]}
     if len(u) == 0:
         raise DataInvalid(f"split {name} is empty", where="spec.splits", expected="at least one sample")
     a = np.load(root / "a.npy", mmap_mode="r") if steady else None
     sources = tuple((row["file"], row["index"]) for row in json.loads((root / "samples.json").read_text()))
-    return Split(name, u, a, parameters, names, coordinates, sources, mesh)
+    periods = periods_of(family(dataset["family"]))
+    return Split(name, u, a, parameters, names, coordinates, sources, kind, periods)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def judge_steady(
     ``persistence`` among the names asks for the mean predictor, its counterpart where nothing moves;
     ``fno`` is the trained peer, judged like the surrogate.
     """
-    spectra, meter = None if split.mesh else Spectra(split.space), Meter()
+    spectra, meter = None if split.scattered else Spectra(split.space), Meter()
     peers.surrogate_steady(model, split, slice(0, 1))  # see judge_transient
 
     def predict(batch: slice) -> np.ndarray:
@@ -50,7 +50,7 @@ def judge_steady(
         elif train.u.shape[2:] != split.u.shape[2:]:
             grids = " onto ".join("x".join(map(str, s.u.shape[2:])) for s in (train, split))
             notes["mean"] = f"the training mean, interpolated linearly from {grids}"
-        if not split.mesh:
+        if not split.scattered:
             mean = peers.resample(mean, train.coordinates, split.coordinates, boundary)
         columns["mean.rel_l2"], columns["mean.max_error"], _ = score(
             lambda b: np.broadcast_to(mean, (b.stop - b.start, *mean.shape)), split, tick

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ups_core.data.particles import Period, wrapped
 from ups_core.errors import DataInvalid, InvalidSpec
 from ups_core.models import limits, places
 from ups_core.models.domain import Domain
@@ -27,7 +28,7 @@ from ups_core.models.rollout import BATCH_VALUES
 class Accepted:
     """Input that fits: values (N, C, X[, Y]) on a grid ``factor`` times finer than that of training.
 
-    On a mesh: values (N, C, M) at ``places`` (N, M, D).
+    On a mesh: values (N, C, M) at ``places`` (N, M, D). Of particles the ``periods`` of their coordinates.
     """
 
     values: np.ndarray
@@ -35,13 +36,15 @@ class Accepted:
     factor: int
     single: bool
     places: np.ndarray | None = None
+    periods: tuple[Period, ...] = ()
 
     def slices(self) -> Iterator[slice]:
         size = max(1, BATCH_VALUES // math.prod(self.values.shape[1:]))
         return (slice(i, min(i + size, len(self.values))) for i in range(0, len(self.values), size))
 
     def part(self, batch: slice) -> np.ndarray:
-        return np.array(self.values[batch], dtype=np.float32)  # a copy: torch wants writable memory
+        # A copy: torch wants writable memory.
+        return wrapped(np.array(self.values[batch], dtype=np.float32), self.periods)
 
     def where(self, batch: slice) -> Tensor | None:
         """The places (B, M, D) of these rows; None on a grid."""
@@ -83,17 +86,20 @@ def accept(
     where = None
     if problem.mesh:
         where = places.places_of(problem, coordinates or {}, *values.shape[::2], extrapolate=extrapolate)
-    factor = 1 if any_grid or problem.mesh else refinement(values.shape[2:], problem)
+    if problem.motion is not None:
+        places.check_number(problem, values.shape[2], extrapolate=extrapolate)
+    factor = 1 if any_grid or problem.scattered else refinement(values.shape[2:], problem)
     limits.check_units(domain, units or {})
     limits.check_coordinates(domain, problem, coordinates or {}, values.shape[2:])
     table = _table(parameters, len(values), problem, domain, fixed, extrapolate=extrapolate)
-    accepted = Accepted(values, table, factor, single, where)
+    accepted = Accepted(values, table, factor, single, where, problem.periods)
     for batch in accepted.slices():
         part = accepted.part(batch)
         finite = np.isfinite(part).reshape(len(part), -1).all(axis=1)  # (B,)
         if not finite.all():
             bad = batch.start + int(np.flatnonzero(~finite)[0])
             raise DataInvalid("the input is not finite", where=f"sample {bad}", expected="finite values")
+        places.check_particles(problem, part)
         if not extrapolate:
             limits.check_values(domain, part, batch.start)
     return accepted

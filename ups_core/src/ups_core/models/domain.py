@@ -70,7 +70,7 @@ class Domain:
     ----------
     channels: of the state where transient, of the input where steady.
     parameters: all of the problem's, in its order.
-    origin: the first node along each axis of a grid; nothing on a mesh.
+    origin: the first node along each axis of a grid; nothing of scattered points.
     at_rest: whether the range is that about the mean of each state: a surrogate that is the same for a
         moving observer does not see the mean.
     samples: of the splits that training read.
@@ -110,7 +110,7 @@ class Domain:
             ),
             origin=tuple(
                 float(np.load(folder / "train" / f"{axis.lower()}.npy")[0])
-                for axis in ("" if problem.mesh else problem.space)
+                for axis in ("" if problem.scattered else problem.space)
             ),
             at_rest=at_rest,
             samples={name: dataset["splits"][name]["samples"] for name in ("train", "val")},

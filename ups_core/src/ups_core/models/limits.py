@@ -50,7 +50,7 @@ def check_coordinates(
     ``points`` is the grid of the values; one finer by a whole factor has every node of training among
     its own. Where the equation does not know places (cyclic shifts), only distances are compared.
     """
-    for axis, letter in enumerate("" if problem.mesh else problem.space):
+    for axis, letter in enumerate("" if problem.scattered else problem.space):
         nodes = coordinates.get(letter.lower())
         if nodes is None:
             continue
@@ -128,7 +128,10 @@ def check_values(domain: Domain, values: np.ndarray, first: int) -> None:
 
 def limits(domain: Domain, problem: Problem) -> Iterator[tuple[str, str]]:
     """What is refused, in words: (what, what it must be)."""
+    positions = [problem.fields[c] for c in problem.motion.positions] if problem.motion else []
     for channel in domain.channels:
+        if channel.name in positions:
+            continue  # where they may be is said of the domain
         low, high = channel.allowed
         yield (
             f"values of {channel.name}{_about(domain)}",
@@ -145,9 +148,9 @@ def limits(domain: Domain, problem: Problem) -> Iterator[tuple[str, str]]:
             f"{parameter.low:.4g} to {parameter.high:.4g} in training; "
             f"refused below {low:.4g} and above {high:.4g}",
         )
-    if problem.mesh:
+    if problem.scattered:
         yield from places.where(problem)
-    for axis, letter in enumerate("" if problem.mesh else problem.space):
+    for axis, letter in enumerate("" if problem.scattered else problem.space):
         n, spacing, first = problem.shape[axis], problem.spacing[axis], domain.origin[axis]
         yield (
             f"grid along {letter.lower()}",

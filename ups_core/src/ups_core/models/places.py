@@ -1,4 +1,4 @@
-"""Where the points of an input lie: what a surrogate on scattered points asks of them."""
+"""Where the points of an input lie: what a surrogate on scattered points, or of particles, asks of them."""
 
 from __future__ import annotations
 
@@ -46,36 +46,56 @@ def places_of(
                 expected=f"{named}, {shape_text((points,))} or {shape_text((samples, points))} each",
                 fix=f"give coordinates {named} beside the values: a surrogate on scattered points needs them",
             )
-        room = np.inf if kind == "periodic" else TOLERANCE * (high - low)
-        inside = np.isfinite(x) & (x >= low - room) & (x <= high + room)
-        if not inside.all():
-            raise DataInvalid(
-                "a point lies outside of the domain",
-                found=f"{key} = {x[~inside][0]:g}",
-                expected=f"{low:g} to {high:g}, as in training",
-                fix="leave such points out",
-            )
+        _check_inside(key, x, kind, (low, high))
         along.append(np.broadcast_to(x, (samples, points)))
+    check_number(problem, points, extrapolate=extrapolate)
+    return np.stack(along, axis=-1)
+
+
+def check_number(problem: Problem, points: int, *, extrapolate: bool) -> None:
+    """DataInvalid where there are far fewer points, or far more, than in training, unless ``extrapolate``."""
     fewest, most = allowed_points(problem)
     if not (extrapolate or fewest <= points <= most):
+        what = "particles" if problem.motion else "points"
+        other = "give such a number of them" if problem.motion else "interpolate to such a number"
         raise DataInvalid(
-            "the number of points is far from that of training",
-            found=f"{points} points",
+            f"the number of {what} is far from that of training",
+            found=f"{points} {what}",
             expected=f"{fewest} to {most}: training had {problem.shape[0]}",
-            fix="interpolate to such a number, or ask for it: ups predict --extrapolate",
+            fix=f"{other}, or ask for it: ups predict --extrapolate",
         )
-    return np.stack(along, axis=-1)
+
+
+def check_particles(problem: Problem, states: np.ndarray) -> None:
+    """DataInvalid where a particle of states (N, C, M) is behind a wall."""
+    positions = problem.motion.positions if problem.motion else ()
+    for c, kind, ends in zip(positions, problem.boundary, problem.box or (), strict=False):
+        _check_inside(problem.fields[c], states[:, c], kind, ends)
+
+
+def _check_inside(name: str, x: np.ndarray, kind: str, ends: tuple[float, float]) -> None:
+    (low, high), finite = ends, np.isfinite(x)
+    room = np.inf if kind == "periodic" else TOLERANCE * (high - low)
+    inside = finite & (x >= low - room) & (x <= high + room)
+    if not inside.all():
+        raise DataInvalid(
+            "a point lies outside of the domain",
+            found=f"{name} = {x[~inside][0]:g}",
+            expected=f"{low:g} to {high:g}, as in training",
+            fix="leave such points out",
+        )
 
 
 def where(problem: Problem) -> list[tuple[str, str]]:
     """The same in words: (what, what it must be)."""
+    what = "particles" if problem.motion else "points"
     said = [
         (
-            f"points along {letter.lower()}",
+            f"{what} along {letter.lower()}",
             f"anywhere, of period {high - low:g}" if kind == "periodic" else f"from {low:g} to {high:g}",
         )
         for letter, kind, (low, high) in zip(problem.space, problem.boundary, problem.box or (), strict=True)
     ]
     fewest, most = allowed_points(problem)
     number = f"{problem.shape[0]} in training; refused below {fewest} and above {most}"
-    return [*said, ("number of points", number)]
+    return [*said, (f"number of {what}", number)]

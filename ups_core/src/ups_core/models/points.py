@@ -94,6 +94,10 @@ class Points(nn.Module):
         self.processor = Processor(config, problem)
         self.unpatch = nn.Linear(config.tokens, width)
         self.place = nn.Linear(d, width)
+        #: Particles are asked at their own places alone, and what they do depends on their own values.
+        self.own = problem.motion is not None
+        if self.own:
+            self.join, self.mix = nn.Linear(width + channels_in, width), nn.Linear(width, width)
         self.head = nn.Linear(width, channels_out)
 
     def forward(
@@ -102,7 +106,11 @@ class Points(nn.Module):
         """``queries`` (B, M, D): where the result is wanted; without them at ``places``. In the unit box."""
         near = corners(places, self.shape, self.boundary)
         z = self.processor(self.encode(values, near), parameters)  # (B, Z, K[, K'])
-        return self.decode(z, near if queries is None else corners(queries, self.shape, self.boundary))
+        h = self.decode(z, near if queries is None else corners(queries, self.shape, self.boundary))
+        if self.own:
+            h = self.join(torch.cat([h, values.mT], dim=2))  # (B, M, W)
+            h = F.silu(h + self.mix(F.silu(h)))
+        return self.head(h).mT
 
     def encode(self, values: Tensor, near: Corners) -> Tensor:
         """Values (B, C, N) at points to tokens on the grid, (B, Z, K[, K'])."""
@@ -121,9 +129,8 @@ class Points(nn.Module):
         return z.mT.unflatten(2, self.shape)
 
     def decode(self, z: Tensor, near: Corners) -> Tensor:
-        """Tokens on the grid, (B, Z, K[, K']), to values (B, C', M) at places."""
+        """Tokens on the grid, (B, Z, K[, K']), to what they say at places, (B, M, W)."""
         h = self.unpatch(z.flatten(2).mT)  # (B, K, W)
         index = near.node.flatten(1)[..., None].expand(-1, -1, h.shape[2])
         around = h.gather(1, index).unflatten(1, near.node.shape[1:])  # (B, M, J, W)
-        own = (near.weight[..., None] * F.silu(around + self.place(near.offset))).sum(2)  # (B, M, W)
-        return self.head(own).mT
+        return (near.weight[..., None] * F.silu(around + self.place(near.offset))).sum(2)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from ups_core.data.families.base import Family, Transform, check_kind
+from ups_core.data.families.base import Family, Transform
+from ups_core.data.particles import Period, periods
 from ups_core.errors import DataInvalid
 
 if TYPE_CHECKING:
@@ -60,6 +61,49 @@ class Diffusion:
 
 
 @dataclass(frozen=True)
+class Motion:
+    """How particles move.
+
+    Attributes
+    ----------
+    positions, velocities: the channels that are their coordinates, in the order of the axes, and those that are
+        the coordinates' rates of change, or none. Normalised coordinates are shares of the box.
+    stride: how far they go in a frame, the root mean square along an axis, in shares of the box.
+    carried: how far one standard deviation of the velocity carries a particle in a frame along each axis, in
+        shares of the box.
+    """
+
+    positions: tuple[int, ...]
+    velocities: tuple[int, ...]
+    stride: float
+    carried: tuple[float, ...]
+
+    @classmethod
+    def read(cls, family: Family, problem: Problem, statistics: Mapping[str, Any]) -> Motion:
+        """Of ``normaliser.json``. DataInvalid where no particle moves."""
+        assert problem.dt is not None
+        if not statistics["stride"] > 0:
+            raise DataInvalid(
+                "no particle moves in the training split",
+                where=f"the fields {', '.join(family.positions)}",
+                found="the same places in all frames",
+                expected="places that change",
+                fix="declare them as kind mesh, and their places as layout.coordinates",
+            )
+        std = problem.shared({name: statistics["fields"][name]["std"] for name in problem.fields})
+        velocities = tuple(problem.fields.index(name) for name in family.velocities)
+        lengths = [high - low for low, high in problem.box or ()]
+        return cls(
+            positions=tuple(problem.fields.index(name) for name in family.positions),
+            velocities=velocities,
+            stride=float(statistics["stride"]),
+            carried=tuple(
+                std[c] * problem.dt / length for c, length in zip(velocities, lengths, strict=False)
+            ),
+        )
+
+
+@dataclass(frozen=True)
 class Problem:
     """The facts of a problem that shape a network.
 
@@ -68,7 +112,7 @@ class Problem:
     fields, units: names and units of the solution's channels; ``inputs``: names of the channels that
         the network is given (the fields themselves where transient).
     shape: points of the training grid along each axis; ``spacing``: their distance along each axis. On a
-        mesh there is one number, of the scattered points of a sample, and no spacing.
+        mesh, or of particles, there is one number, of the points of a sample, and no spacing.
     boundary: ``periodic``, ``dirichlet`` or ``neumann``, for each axis.
     wall: for each axis, whether node 0 lies on the wall and the opposite wall is one spacing behind
         the last node (node i of n at i/n). A mirrored sample then has its data on the nodes from 1 on.
@@ -85,7 +129,8 @@ class Problem:
     vorticity: the field that is the vorticity of the flow, in a periodic plane; else None.
     declaration: what a Dataset declares of its family, which then has no module; else None.
     leads: numbers of frames that a surrogate may advance by in one step.
-    box: on a mesh the two ends of the domain along each axis; None on a grid.
+    box: of scattered points the two ends of the domain along each axis; None on a grid.
+    motion: of particles, how they move; else None.
     diffusion: with which coefficient all fields diffuse; None where nobody knows.
     turn: of such a vorticity one standard deviation times ``dt``; else None.
     boost: where the equation is the same for a moving observer, the speed of one cell a frame in
@@ -118,6 +163,7 @@ class Problem:
     boost: float | None = None
     leads: tuple[int, ...] = (1,)
     box: tuple[tuple[float, float], ...] | None = None
+    motion: Motion | None = None
     declaration: dict[str, Any] | None = None
 
     @property
@@ -139,14 +185,26 @@ class Problem:
         return tuple(own.values())
 
     @property
-    def mesh(self) -> bool:
+    def scattered(self) -> bool:
         """Whether values lie at scattered points, and arrays are (B, C, M)."""
         return self.box is not None
 
     @property
+    def mesh(self) -> bool:
+        """Whether these stay where they are, which has then to be said beside the values."""
+        return self.scattered and self.motion is None
+
+    @property
     def axes(self) -> str:
         """Letters of the axes that arrays have in space."""
-        return "M" if self.mesh else self.space
+        return "M" if self.scattered else self.space
+
+    @property
+    def periods(self) -> tuple[Period, ...]:
+        """Of particles: the channels that are coordinates along periodic axes, in the fields' units."""
+        if self.motion is None or self.box is None:
+            return ()
+        return periods(self.motion.positions, self.boundary, self.box)
 
     @property
     def periodic(self) -> bool:
@@ -154,8 +212,8 @@ class Problem:
         return all(kind == "periodic" for kind in self.boundary)
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``model.json``; what only meshes or declared families have is mentioned only there."""
-        rare = ("box", "declaration")
+        """For ``model.json``; what only points or declared families have is mentioned only there."""
+        rare = ("box", "motion", "declaration")
         return {name: value for name, value in asdict(self).items() if value is not None or name not in rare}
 
     @classmethod
@@ -166,13 +224,17 @@ class Problem:
     def read(cls, folder: Path, family: Family) -> Problem:
         """The problem of a cached dataset (``dataset.json`` and the arrays of its ``train`` split)."""
         dataset = json.loads((folder / "dataset.json").read_text())
-        coordinates = {axis: np.load(folder / "train" / f"{axis.lower()}.npy") for axis in dataset["space"]}
+        space = dataset["space"] if family.kind == "grid" else ""
+        coordinates = {axis: np.load(folder / "train" / f"{axis.lower()}.npy") for axis in space}
         parameters = np.load(folder / "train" / "parameters.npy")
         problem = cls.of(dataset, family, coordinates, parameters)
         if problem.steady or dataset.get("latent"):
             return problem
-        statistics = json.loads((folder / "normaliser.json").read_text())["fields"]
-        if family.conserved is None and problem.periodic and not problem.mesh:
+        whole = json.loads((folder / "normaliser.json").read_text())
+        statistics = whole["fields"]
+        if family.positions:
+            return replace(problem, motion=Motion.read(family, problem, whole))
+        if family.conserved is None and problem.periodic and not problem.scattered:
             kept = tuple(statistics[name]["drift"] <= KEPT for name in problem.fields)
             problem = replace(problem, conserved=kept)
         problem = replace(problem, diffusion=Diffusion.read(family, problem, parameters))
@@ -190,20 +252,19 @@ class Problem:
         coordinates: Mapping[str, np.ndarray],
         parameters: np.ndarray,
     ) -> Problem:
-        """From ``dataset.json``, the nodes of each axis and the training parameters (N, P).
+        """From ``dataset.json``, the nodes of each axis of a grid and the training parameters (N, P).
 
-        Raises InvalidSpec for particles, DataInvalid for nodes of a grid that are not equidistant.
+        Raises DataInvalid for nodes of a grid that are not equidistant.
         """
-        check_kind(family)
-        mesh = family.kind == "mesh"
+        grid = family.kind == "grid"
         space, latent = dataset["space"], bool(dataset.get("latent"))
         fields = [field["name"] for field in dataset["fields"]]
         inputs = [field["name"] for field in dataset["inputs"]] if dataset["steady"] else fields
-        nodes = [coordinates[axis] for axis in space]
+        nodes = [coordinates[axis] for axis in space if grid]
         boundary = tuple(dataset["boundary"][axis] for axis in space)
         names = dataset["parameters"]
         vary = np.ptp(parameters, axis=0) > 0 if len(parameters) else np.zeros(len(names), bool)
-        square = len({len(n) for n in nodes}) == 1 and len({family.box.get(axis) for axis in space}) == 1
+        square = len({len(n) for n in nodes}) <= 1 and len({family.box.get(axis) for axis in space}) == 1
         return cls(
             family=family.name,
             declaration=None if isinstance(dataset["family"], str) else dict(dataset["family"]),
@@ -212,20 +273,20 @@ class Problem:
             fields=tuple(fields),
             units=tuple(field.get("unit", "1") for field in dataset["fields"]),
             inputs=tuple(inputs),
-            shape=nodes[0].shape[-1:] if mesh else tuple(len(n) for n in nodes),
-            spacing=() if mesh else tuple(_spacing(axis, n) for axis, n in zip(space, nodes, strict=True)),
+            shape=tuple(map(len, nodes)) if grid else tuple(dataset["splits"]["train"]["shape"][-1:]),
+            spacing=tuple(_spacing(axis, n) for axis, n in zip(space, nodes, strict=grid)),
             boundary=boundary,
-            wall=()
-            if mesh
-            else tuple(k != "periodic" and _starts_on_wall(n) for k, n in zip(boundary, nodes, strict=True)),
-            box=tuple(family.box[axis] for axis in space) if mesh else None,
+            wall=tuple(
+                kind != "periodic" and _starts_on_wall(n) for kind, n in zip(boundary, nodes, strict=grid)
+            ),
+            box=None if grid else tuple(family.box[axis] for axis in space),
             conserved=tuple(not latent and name in (family.conserved or ()) for name in fields),
             parameters=tuple(names),
             varying=tuple(name for name, v in zip(names, vary, strict=True) if v),
             # A code is learned without regard to the symmetries, so it need not have them.
             shifts=() if latent else tuple(family.shifts),
             symmetries=() if latent else tuple(t for t in family.symmetries if square or not t.transpose),
-            vectors=() if latent else tuple(family.vectors),
+            vectors=() if latent else tuple(family.vectors) + tuple(filter(None, [family.velocities])),
             bounded=tuple(not latent and name in family.bounded for name in fields),
             linear=not latent and family.modes_evolve_apart,
             elliptic=family.elliptic,

@@ -38,7 +38,7 @@ def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
     config = config.resolved(
         steady=problem.steady,
         dimensions=problem.dimensions,
-        mesh=problem.mesh,
+        scattered=problem.scattered,
         linear=problem.linear,
         galilean=problem.boost is not None,
     )

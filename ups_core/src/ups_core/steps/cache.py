@@ -13,6 +13,9 @@ from ups_core.errors import DataInvalid
 from ups_core.steps.context import StepContext
 from ups_core.store import sha256_file
 
+#: What ``dataset.json`` says of particles beside that.
+OF_PARTICLES = ("positions", "velocities", "box")
+
 
 def run(ctx: StepContext) -> dict[str, Any]:
     """Publishes ``dataset.json``, ``normaliser.json`` and one folder of ``.npy`` files for each split."""
@@ -43,7 +46,7 @@ def run(ctx: StepContext) -> dict[str, Any]:
     write_json(ctx.out / "normaliser.json", normaliser(ctx.out / "train", family))
     keep = ("family", "kind", "steady", "space", "fields", "inputs", "parameters", "boundary")
     dataset = {
-        **{name: described[name] for name in keep},
+        **{name: described[name] for name in (*keep, *OF_PARTICLES) if name in described},
         "dt": dt,
         "splits": written,
         "normaliser_sha256": sha256_file(ctx.out / "normaliser.json"),

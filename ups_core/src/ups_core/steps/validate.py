@@ -119,12 +119,24 @@ def describe(family: Family, index: dict[str, Any], splits: Splits) -> dict[str,
         "inputs": [{"name": f.name, "unit": f.unit, "label": f.label} for f in family.inputs],
         "parameters": list(family.parameters),
         "boundary": dict(family.boundary),
+        **_of_particles(family),
         "files": [
             {"name": e["name"], "source": e["source"], "samples": e["samples"], "arrays": e["arrays"]}
             for e in index["files"]
         ],
         "splits": {name: of_split(samples) for name, samples in splits.samples.items()},
         "dropped": dict(splits.dropped),
+    }
+
+
+def _of_particles(family: Family) -> dict[str, Any]:
+    """What only they have."""
+    if not family.positions:
+        return {}
+    return {
+        "positions": list(family.positions),
+        "velocities": list(family.velocities),
+        "box": {axis: list(ends) for axis, ends in family.box.items()},
     }
 
 

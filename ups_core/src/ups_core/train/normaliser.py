@@ -4,7 +4,7 @@ All statistics come from the training split. States are divided by their standar
 taken off only where nothing forbids it. It stays where the field carries itself, where a symmetry changes its
 sign or turns it as part of a vector, where multiples of solutions are solutions, and where the field is the
 solution of a steady problem, whose relative error is judged against zero and which a wall may hold at zero.
-The components of a vector share one scale.
+The components of a vector share one scale. Where particles are is taken as a share of the box.
 """
 
 from __future__ import annotations
@@ -118,7 +118,10 @@ def _scale(
                 expected="a positive number",
                 fix="leave the field out of the dataset",
             )
-    return Scale(
-        tuple(float(statistics[n]["mean"]) if s else 0.0 for n, s in zip(names, shifted, strict=True)),
-        problem.shared({n: float(statistics[n]["std"]) for n in names}),
-    )
+    shift = [float(statistics[n]["mean"]) if s else 0.0 for n, s in zip(names, shifted, strict=True)]
+    scale = list(problem.shared({n: float(statistics[n]["std"]) for n in names}))
+    for c, (low, high) in zip(
+        problem.motion.positions if problem.motion else (), problem.box or (), strict=False
+    ):
+        shift[c], scale[c] = low, high - low
+    return Scale(tuple(shift), tuple(scale))

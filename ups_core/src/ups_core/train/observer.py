@@ -73,7 +73,7 @@ def unsaid(problem: Problem) -> bool:
     """Whether the invariance can be, would help, and nobody said anything of it: of one field on a line."""
     if problem.declaration is None or "galilean" in problem.declaration:
         return False
-    line = problem.space == "X" and problem.periodic and not problem.mesh
+    line = problem.space == "X" and problem.periodic and not problem.scattered
     return line and problem.conserved == (True,) and not problem.linear
 
 

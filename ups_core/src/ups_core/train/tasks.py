@@ -14,15 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from ups_core.api.stages import OperatorConfig
+from ups_core.data.particles import nearest
 from ups_core.errors import InvalidSpec
 from ups_core.evaluate.metrics import mean_defined, nrmse, rel_l2
 from ups_core.models.advance import Solve
 from ups_core.models.averages import Averaged, rolling
 from ups_core.models.device import device_of
+from ups_core.models.particles import displaced, units
 from ups_core.models.problem import Problem
 from ups_core.models.rollout import BATCH_VALUES, rollout
 from ups_core.models.symmetry import Element, apply, group, undo
-from ups_core.train import mesh
+from ups_core.train import mesh, particles
 from ups_core.train.augment import augmentation
 from ups_core.train.data import Split
 from ups_core.train.draws import integers, normal, uniform
@@ -98,11 +100,18 @@ class Transient:
         self.val_parameters = normaliser.vary(problem, val.parameters)  # (N, P)
         shifts, images = (not getattr(model, name, False) for name in ("shift_equivariant", "symmetric"))
         images = images and not any(problem.wall)  # a mirror between walls takes nodes to where none is
-        self.augment = augmentation(problem, shifts=shifts, images=images) if config.augment else None
-        self.places = train.places
+        self.augment = None
+        if config.augment and problem.motion is not None:
+            self.augment = particles.augmentation(problem)
+        elif config.augment and not problem.mesh:
+            self.augment = augmentation(problem, shifts=shifts, images=images)
+        self.places, self.units = train.places, units(problem)
         self.move = mesh.augmentation(problem) if config.augment and problem.mesh else None
         self.loss = _loss(config, problem)
-        self.judge = judge or (lambda u: float(mean_defined(nrmse(u, val.u[:, 1:].numpy()))))
+        truth = val.u[:, 1:].numpy()
+        self.judge = judge or (
+            lambda u: float(mean_defined(nrmse(nearest(u, truth, problem.periods), truth)))
+        )
 
     def __len__(self) -> int:
         return self.samples * self.pairs
@@ -130,17 +139,18 @@ class Transient:
             frames = self.augment(frames, generator)
         u, *after = frames  # (B, C, X[, Y]) each
         if self.noise and ahead <= self.unroll:  # longer rollouts bring errors of their own
-            u = u + mean_free_noise(u, self.noise, generator)
+            noise = mean_free_noise(u, self.noise, generator)
+            u = u + noise * self.units.reshape(-1, *[1] * (u.ndim - 2)).to(device)
         begin, advance, show = rolling(self.model)
         state, total = begin(u, *beside), torch.zeros((), device=device)
         if isinstance(self.model, Averaged):
-            total = self.loss(show(state, *beside), frames[0])  # (B,): what was averaged is to come back
+            total = self.loss(show(state, *beside), frames[0], u)  # (B,): what was averaged is to come back
         lost = torch.zeros(len(u), dtype=torch.bool, device=device)  # (B,)
         for number, truth in enumerate(after):
             if number and number % self.unroll == 0:
                 state = state.detach()
             state = advance(state, *beside, **step)
-            loss = self.loss(show(state, *beside), truth)  # (B,)
+            loss = self.loss(show(state, *beside), truth, u)  # (B,)
             total = total + torch.where(lost, 0, loss)
             if ahead > self.unroll and bool((loss > LOST).any()):
                 lost = lost | (loss > LOST)
@@ -191,7 +201,7 @@ class Steady:
         u = self.model.close(self.normaliser.fields.apply(self.u[indices].to(device)))  # (B, C', X+1[, Y+1])
         if self.augment:
             a, u = self.augment([a, u], generator, [self.problem.inputs, self.problem.fields])
-        return self.loss(self.model.closed(a, self.parameters[indices].to(device)), u)
+        return self.loss(self.model.closed(a, self.parameters[indices].to(device)), u, a)
 
     def validate(self) -> float:
         assert self.val.a is not None
@@ -269,7 +279,12 @@ def mean_free_noise(u: Tensor, largest: float, generator: torch.Generator) -> Te
     return size * (noise - noise.mean(tuple(range(2, u.ndim)), keepdim=True))
 
 
-def _loss(config: OperatorConfig, problem: Problem) -> Callable[[Tensor, Tensor], Tensor]:
+def _loss(config: OperatorConfig, problem: Problem) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Of prediction, truth and what was given."""
+    if problem.motion is not None:
+        return lambda prediction, truth, given: relative_l2(
+            displaced(prediction, given, problem), displaced(truth, given, problem)
+        )
     if config.loss == "h1":
-        return lambda prediction, truth: relative_h1(prediction, truth, problem.spacing, problem.boundary)
-    return relative_l2
+        return lambda prediction, truth, _: relative_h1(prediction, truth, problem.spacing, problem.boundary)
+    return lambda prediction, truth, _: relative_l2(prediction, truth)

@@ -133,7 +133,7 @@ class Family:
     kind:
         ``grid``: equidistant nodes. ``mesh``: M scattered points in the plane, shared by the samples or each
         sample's own, at which values change and which stay where they are; arrays have the axis M in place
-        of X and Y. ``particles``, which move, have no surrogate yet: :func:`check_kind` refuses them.
+        of X and Y. ``particles``: M of them that move in the plane, whose places are fields themselves.
     steady:
         False: the state ``u`` is (N, T, C, X[, Y]) and a surrogate advances it by one frame.
         True: the input ``a`` is (N, C, X[, Y]) and a surrogate maps it to the solution ``u``.
@@ -144,11 +144,14 @@ class Family:
     boundary:
         Axis letter to ``periodic``, ``dirichlet`` or ``neumann``.
     box:
-        Of a mesh: axis letter to the two ends of the domain, between which all points lie.
+        Of a mesh and of particles: axis letter to the two ends of the domain, between which all points lie.
+    positions, velocities:
+        Of particles: names of the fields that are their coordinates, in the order of ``space``, and of those
+        that are the coordinates' rates of change, if there are such. Velocities are a vector.
     conserved:
         Names of the fields whose spatial mean the equation keeps exactly. None where nobody said: on periodic
         grids it is then those whose mean the training data keep. Not for a mesh: the mean over scattered
-        points is not the mean over space.
+        points is not the mean over space. Of particles it is the mean over them, as of momentum.
     bounded:
         Names of the fields with a maximum principle: no value ever leaves the range of the initial state.
     vectors:
@@ -186,6 +189,8 @@ class Family:
     layouts: tuple[RawLayout, ...]
     boundary: Mapping[str, str]
     box: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    positions: tuple[str, ...] = ()
+    velocities: tuple[str, ...] = ()
     inputs: tuple[Field, ...] = ()
     parameters: tuple[str, ...] = ()
     defaults: Mapping[str, float] = field(default_factory=dict)
@@ -205,8 +210,8 @@ class Family:
 
     @property
     def axes(self) -> str:
-        """Letters of the axes that arrays have in space: those of ``space`` on a grid, M on a mesh."""
-        return "M" if self.kind == "mesh" else self.space
+        """Letters of the axes that arrays have in space: those of ``space`` on a grid, M of points."""
+        return self.space if self.kind == "grid" else "M"
 
     @property
     def modes_evolve_apart(self) -> bool:
@@ -223,18 +228,6 @@ class Family:
     def simulation_params(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """``given`` completed with the defaults. Raises InvalidSpec for a name that is not among these."""
         return complete(self.name, self.defaults, given)
-
-
-def check_kind(family: Family) -> None:
-    """InvalidSpec where there is no surrogate for data of this kind."""
-    if family.kind == "particles":
-        raise InvalidSpec(
-            "there is no surrogate for particles that move",
-            where=f"family {family.name}",
-            found="kind particles",
-            expected="kind grid (equidistant nodes), or mesh (scattered points that stay where they are)",
-            fix="give the values at fixed points, as a family of kind mesh",
-        )
 
 
 def complete(family: str, defaults: Mapping[str, float], given: Mapping[str, V]) -> dict[str, float | V]:

@@ -39,6 +39,8 @@ def declared(name: str, **declaration: Any) -> Family:
         layouts=(_layout(name, said.layout),),
         boundary={axis.upper(): kind for axis, kind in said.boundary.items()},
         box={axis.upper(): (low, high) for axis, (low, high) in said.box.items()},
+        positions=tuple(said.positions),
+        velocities=tuple(said.velocities),
         parameters=tuple(said.parameters),
         conserved=None if said.conserved is None else tuple(said.conserved),
         bounded=tuple(said.bounded),
