@@ -80,10 +80,10 @@ def test_even_a_short_axis_has_two_numbers(low: float, high: float, about: float
 
 
 def test_a_colour_bar_goes_from_the_first_colour_to_the_last() -> None:
-    lying = fieldmap.colourbar((10, 20, 100, 6), (-1.0, 1.0), signed=True)
+    lying = fieldmap.colourbar((10, 20, 100, 6), (-1.0, 1.0), fieldmap.SIGNED)
     strokes = re.findall(r'stroke="(#\w+)" d="M(\d+) 0h1"', lying)
     assert [c for c, _ in strokes] == fieldmap.colours(fieldmap.SIGNED)
-    standing = fieldmap.colourbar((10, 20, 6, 100), (-1.0, 1.0), signed=True)
+    standing = fieldmap.colourbar((10, 20, 6, 100), (-1.0, 1.0), fieldmap.SIGNED)
     strokes = re.findall(r'stroke="(#\w+)" d="M0 (\d+)h1"', standing)
     assert [c for c, _ in sorted(strokes, key=lambda s: -int(s[1]))] == fieldmap.colours(fieldmap.SIGNED)
     assert '<text x="60" y="38" class="tick" text-anchor="middle">0</text>' in lying

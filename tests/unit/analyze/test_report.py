@@ -222,7 +222,7 @@ def test_fields_that_move_in_the_plane_are_drawn_and_stay_small() -> None:
     arrays = {"truth": noise, "prediction": noise + 0.1, "t": np.arange(9.0)}
     arrays |= {"x": np.arange(96.0), "y": np.arange(96.0)}
     fields = [{"name": "w", "unit": "1/s", "label": "vorticity"}]
-    drawn = [samples.draw(samples.sample(arrays, i, fields, [], 12)) for i in range(12)]
+    drawn = [samples.sample(arrays, i, fields, [], 12).draw() for i in range(12)]
     assert all("vorticity [1/s]" in one for one in drawn)
     assert all(ET.fromstring(one).tag == "svg" for one in drawn)
     assert sum(map(len, drawn)) < 2_000_000  # noise is the worst case: no two cells are alike

@@ -17,12 +17,13 @@ Caption = tuple[str, str]
 
 #: Power below this share of the largest is rounding of float32 and tells nothing of the surrogate.
 FLOOR = 1e-12
+#: What the solver has of what the surrogate sees, by the kind of the data.
+SOLVER = {"grid": "runs on the grid", "mesh": "has the points", "particles": "has the particles"}
 
 
-def scoreboard(steady: bool, mesh: bool = False) -> Caption:
+def scoreboard(steady: bool, kind: str) -> Caption:
     read = "Left is better; the axis is logarithmic. All figures are means over the same test samples."
-    where = "has the points" if mesh else "runs on the grid"
-    return "", read if steady else f"{read} The solver {where} that the surrogate sees."
+    return "", read if steady else f"{read} The solver {SOLVER[kind]} that the surrogate sees."
 
 
 def over_time(found: Mapping[str, Any], samples: int) -> Caption:
@@ -135,27 +136,46 @@ def samples(plane: bool, fields: Sequence[Mapping[str, Any]], steady: bool, mesh
     return said if steady else f"{said} The films lie beside this report."
 
 
+def particles(drawn: int, many: int, velocities: bool, others: Sequence[str]) -> str:
+    """``drawn`` of ``many`` particles are seen, and whether their ``velocities``; ``others``: what is not."""
+    moving = ", and a stroke the way it goes, the longer the faster it is" if velocities else ""
+    said = (
+        f"Samples are chosen by their error; x to the right, y up. A dot is a particle{moving}. In the row "
+        "of errors a stroke leads from each particle to where it is predicted, the shortest way where an "
+        "axis is periodic; frames cut it off."
+    )
+    if drawn < many:
+        said += f" Of {whole(many)} particles {whole(drawn)} are drawn, the worst one among them."
+    if others:
+        said += f" {listed(others)} {'are' if len(others) > 1 else 'is'} not drawn."
+    return f"{said} The films lie beside this report."
+
+
 #: Drift of the mean in the data, above which it is no rounding.
 NO_ROUNDING = 1e-3
 
 
-def drift(kept: Sequence[str], of_data: float, *, declared: bool, averages: bool) -> str:
+def drift(kept: Sequence[str], of_data: float, *, declared: bool, averages: bool, kind: str = "grid") -> str:
     """``kept``: labels of the conserved fields, and whether these are ``declared`` or seen in the data.
 
-    ``of_data``: what the data show; ``averages``: whether the surrogate carries those of cells.
+    ``of_data``: what the data show; ``averages``: whether the surrogate carries those of cells; ``kind``:
+    that of the data.
     """
     who, how = ("equation keeps", "") if declared else ("training data keep", ", which nobody declared")
+    mean, why = "spatial mean", ": it comes from rounding and from points left out of the grid"
+    if kind == "particles":
+        mean, why = "mean over all particles", ""
     told = (
-        f"The {who} the spatial mean of {listed(kept)}{how}. The largest change of that mean over a rollout, "
+        f"The {who} the {mean} of {listed(kept)}{how}. The largest change of that mean over a rollout, "
         "in standard deviations of the initial state, averaged over samples. What the data themselves show "
-        "is the floor: it comes from rounding and from points left out of the grid."
+        f"is the floor{why}."
     )
     if averages:
         return (
             f"{told} This surrogate carries averages of cells, whose mean it keeps exactly; its drift is "
             "that of the values at points that are read off them, and should be like that of the data."
         )
-    if of_data < NO_ROUNDING:
+    if of_data < NO_ROUNDING or kind == "particles":
         return told
     return (
         f"{told} Here it is {number(of_data, 2)}, far more than rounding: probably there are fronts thinner "

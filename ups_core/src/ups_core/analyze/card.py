@@ -24,11 +24,14 @@ def render(material: Material) -> str:
         "title": material.described["title"],
         "predicts": [*_predicts(problem, frames_in_a_step(material), dataset), *_keeps(material)],
         "limits": [list(row) for row in limits(domain, problem)],
-        "tables": tables.metric_tables(material.metrics, material.evaluation, material.validated),
+        "tables": tables.metric_tables(
+            material.metrics, material.evaluation, material.validated, dataset["kind"]
+        ),
         "training": tables.training_facts(model, material.model_recipe, material.codec),
         "splits": tables.split_table(material.validated, dataset),
         "data": domain.data,
         "problem": problem,
+        "points": dataset["kind"] == "mesh",
         "varying": [p for p in domain.parameters if p.name in problem.varying],
         "provenance": material.provenance,
         "reference": material.reference,
@@ -62,7 +65,11 @@ def _predicts(problem: Problem, step: str | None, dataset: Mapping[str, Any]) ->
                 f"float32, (N, {len(problem.fields)}, {axes}) to (N, T, {len(problem.fields)}, {axes})",
             )
         )
-    if problem.mesh:
+    if dataset["kind"] == "particles":
+        many = dataset["splits"]["train"]["shape"][-1]
+        facts.append(("Particles", f"{many} in training, {_kinds(problem)}"))
+        return facts
+    if dataset["kind"] == "mesh":
         facts.append(("Points", f"{problem.shape[0]} in training, {_kinds(problem)}"))
         return facts
     for letter, n, spacing, boundary in zip(
@@ -76,7 +83,8 @@ def _keeps(material: Material) -> list[tuple[str, str]]:
     """Whose mean no rollout changes, and who said so."""
     problem, config = Problem.from_dict(material.model["problem"]), material.model["config"]
     kept = [name for name, whether in zip(problem.fields, problem.conserved, strict=True) if whether]
-    if not kept or not problem.periodic or config.get("conserve") == "none":
+    moving = material.dataset["kind"] == "particles"  # nothing holds the mean over particles
+    if not kept or moving or not problem.periodic or config.get("conserve") == "none":
         return []
     who = "declared" if material.declares_conserved else "seen in the training data, not declared"
     what = f"the spatial mean of {captions.listed(kept)}"

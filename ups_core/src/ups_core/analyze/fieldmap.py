@@ -11,7 +11,8 @@ import numpy as np
 
 from ups_core.analyze.svg import Scale, px, text
 
-#: Anchor colours, evenly spaced: viridis for values, red and blue around white for signed errors.
+#: Anchor colours, evenly spaced: viridis for values, red and blue around white for signed errors, and for
+#: distances from grey to red, all of which are seen on light and on dark paper.
 VALUES = (
     "440154", "481f70", "443983", "3b528b", "31688e", "287c8e", "21918c",
     "20a486", "35b779", "5ec962", "90d743", "c8e020", "fde725",
@@ -20,6 +21,7 @@ SIGNED = (
     "053061", "1c5c9f", "3783bb", "6bacd1", "a7d0e4", "d7e8f1", "f7f6f6",
     "fcdfcf", "f7b799", "e48066", "c94741", "a51429", "67001f",
 )  # fmt: skip
+DISTANCES = ("a3a8b0", "cfa066", "e07b39", "e0483a", "c8102e")
 #: Odd, so that zero of a signed map has a colour of its own.
 LEVELS = 49
 
@@ -85,18 +87,21 @@ def fieldmap(
     values: np.ndarray, box: Box, limits: tuple[float, float], *, signed: bool = False, cells: int = 8192
 ) -> str:
     """Values (R, Q), row 0 at the bottom, in a frame."""
-    left, top, width, height = box
     shown = thinned(values, cells)
     rows, columns = shown.shape
-    return _cells(box, columns, rows, paths(shown, *limits, SIGNED if signed else VALUES)) + (
-        f'<rect class="frame" x="{px(left)}" y="{px(top)}" width="{px(width)}" height="{px(height)}"/>'
-    )
+    return _cells(box, columns, rows, paths(shown, *limits, SIGNED if signed else VALUES)) + frame(box)
 
 
-def colourbar(box: Box, limits: tuple[float, float], *, signed: bool = False) -> str:
+def frame(box: Box) -> str:
+    """The line around a panel."""
+    left, top, width, height = box
+    return f'<rect class="frame" x="{px(left)}" y="{px(top)}" width="{px(width)}" height="{px(height)}"/>'
+
+
+def colourbar(box: Box, limits: tuple[float, float], anchors: tuple[str, ...] = VALUES) -> str:
     """The colours between ``limits`` with round numbers: below a bar that lies, beside one that stands."""
     left, top, width, height = box
-    table, scale = colours(SIGNED if signed else VALUES), Scale(*limits)
+    table, scale = colours(anchors), Scale(*limits)
     if limits[0] == limits[1]:
         return ""
     if width > height:
@@ -114,14 +119,20 @@ def colourbar(box: Box, limits: tuple[float, float], *, signed: bool = False) ->
     return _cells(box, 1, LEVELS, bar) + "".join(labels)
 
 
-def axes(box: Box, x: np.ndarray, y: np.ndarray, names: tuple[str, str], *, numbers: bool = True) -> str:
-    """Round numbers along a map of the nodes x (right) and y (up); on y only with ``numbers``."""
+Ends = tuple[float, float]
+"""The two ends of an axis."""
+
+
+def axes(box: Box, x: Ends, y: Ends, names: tuple[str, str], *, numbers: bool = True) -> str:
+    """Round numbers along a panel from end to end of x (right) and y (up); on y only with ``numbers``."""
     left, top, width, height = box
-    across, up = Scale(*edges(x)), Scale(*edges(y))
+    across, up = Scale(*x), Scale(*y)
     marks = [text(left + width / 2, top + height + 25, names[0], "label", "middle")]
     for v, said in across.ticks(max(1.5, width / 60)):
-        at = left + across.share(v) * width
-        marks.append(text(at, top + height + 12, said, "tick", "middle"))
+        share = across.share(v)
+        # Numbers at the ends stay within the panel: the next one has its own there.
+        anchor = "start" if share < 0.01 else "end" if share > 0.99 else "middle"
+        marks.append(text(left + share * width, top + height + 12, said, "tick", anchor))
     if numbers:
         marks.append(text(left - 30, top + height / 2, names[1], "label", "middle", turn=True))
         for v, said in up.ticks(max(1.5, height / 45)):
@@ -129,7 +140,7 @@ def axes(box: Box, x: np.ndarray, y: np.ndarray, names: tuple[str, str], *, numb
     return "".join(marks)
 
 
-def edges(nodes: np.ndarray) -> tuple[float, float]:
+def edges(nodes: np.ndarray) -> Ends:
     """From the left edge of the first cell to the right edge of the last, the nodes being in the middle."""
     half = 0.5 * float(nodes[-1] - nodes[0]) / max(1, len(nodes) - 1) or 0.5
     return float(nodes[0]) - half, float(nodes[-1]) + half

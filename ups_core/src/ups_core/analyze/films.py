@@ -16,11 +16,13 @@ from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from ups_core.analyze.fieldmap import SIGNED, VALUES, colours, edges, largest, within
+from ups_core.analyze.fieldmap import DISTANCES, SIGNED, VALUES, colours, edges, largest, within
 from ups_core.analyze.numbers import coordinate
+from ups_core.analyze.particles import Particles
 from ups_core.analyze.samples import Sample
 
 #: Width and height in pixels, multiples of 16 as every player can show; by number of spatial axes.
@@ -38,15 +40,15 @@ STYLE = {
 }  # fmt: skip
 
 
-def film(path: Path, one: Sample) -> None:
+def film(path: Path, one: Sample | Particles) -> None:
     """Write a sample of a transient problem as MP4.
 
-    One dimension: the curves of truth and surrogate, and the error below them. Two: three maps. The
-    scales are those of the whole sample, so that nothing jumps.
+    One dimension: the curves of truth and surrogate, and the error below them. Two: three maps, or three
+    boxes of particles. The scales are those of the whole sample, so that nothing jumps.
     """
     # Whatever the user's matplotlibrc says.
     with style.context(STYLE, after_reset=True):
-        write(path, _curves(one) if one.y is None else _maps(one), rate(len(one.truth)))
+        write(path, _frames(one), rate(len(one.truth)))
 
 
 def rate(frames: int) -> int:
@@ -78,6 +80,12 @@ def write(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
         raise RuntimeError(f"{path.name} could not be encoded; the lines above say why")
 
 
+def _frames(one: Sample | Particles) -> Iterator[np.ndarray]:
+    if isinstance(one, Particles):
+        return _boxes(one)
+    return _curves(one) if one.y is None else _maps(one)
+
+
 def map_box(nth: int) -> tuple[float, float, float, float]:
     """Left, bottom, width and height of a map in shares of the frame."""
     return 0.06 + nth * 0.32, 0.25, 0.265, 0.63
@@ -103,6 +111,48 @@ def _maps(one: Sample) -> Iterator[np.ndarray]:
         for _, image, values in images:
             image.set_data(values[frame].T)
         return [(axes, image) for axes, image, _ in images]
+
+    yield from _filmed(figure, one, show)
+
+
+def _boxes(one: Particles) -> Iterator[np.ndarray]:
+    """The particles of truth and surrogate, and how far they are apart, x to the right and y up."""
+    figure, bound, moved = _figure(SIZE[2]), largest(one.distance) or 1.0, []
+    along = (None, None) if one.headings is None else one.headings
+    rows = (
+        (one.truth, along[0], INK, "truth"),
+        (one.prediction, along[1], SURROGATE, "surrogate"),
+        (one.truth, one.error, None, f"error: {one.label}"),
+    )
+    for i, (places, ways, colour, title) in enumerate(rows):
+        left, _, width, _ = box = map_box(i)
+        axes = figure.add_axes(box, xlim=one.ends[0], ylim=one.ends[1], xlabel=one.axes[0], title=title)
+        axes.set_ylabel("" if i else one.axes[1])
+        size = (
+            72 / 100 * np.clip(0.38 * one.spacing / one.size[0] * width * SIZE[2][0], 2.0, 6.0)
+        )  # in points
+        dots = axes.scatter([], [], s=size**2, linewidths=0, color=colour, animated=True)
+        thin = size / (2 if colour is None else 3)
+        strokes = LineCollection([], linewidths=thin, colors=colour, capstyle="round", animated=True)
+        axes.add_collection(strokes)
+        if colour is None:
+            for artist in (dots, strokes):
+                artist.set(cmap=ListedColormap(colours(DISTANCES)), clim=(0.0, bound))
+            figure.colorbar(dots, cax=figure.add_axes((left, 0.09, width, 0.03)), orientation="horizontal")
+        moved.append((axes, places, ways, dots, strokes))
+
+    def show(frame: int) -> list[tuple[Axes, Artist]]:
+        distance = one.distance[frame, one.drawn]
+        order = one.drawn[np.argsort(distance)]  # the largest are drawn last
+        for _, places, ways, dots, strokes in moved:
+            at = places[frame][:, order].T.astype(np.float64)  # (m, 2)
+            dots.set_offsets(np.where(np.isfinite(at), at, np.nan))
+            if ways is not None:
+                ends = at + ways[frame][:, order].T
+                strokes.set_segments(np.where(np.isfinite(ends), np.stack([at, ends]), np.nan).swapaxes(0, 1))
+        for artist in moved[-1][3:]:
+            artist.set_array(np.sort(distance))
+        return [(axes, artist) for axes, *_, dots, strokes in moved for artist in (strokes, dots)]
 
     yield from _filmed(figure, one, show)
 
@@ -147,7 +197,7 @@ def _figure(size: tuple[int, int]) -> Figure:
 
 
 def _filmed(
-    figure: Figure, one: Sample, show: Callable[[int], list[tuple[Axes, Artist]]]
+    figure: Figure, one: Sample | Particles, show: Callable[[int], list[tuple[Axes, Artist]]]
 ) -> Iterator[np.ndarray]:
     """Draws what stands still once, and what moves over it in every frame: (H, W, 3) each."""
     canvas = figure.canvas

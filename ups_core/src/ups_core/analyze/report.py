@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -20,9 +20,9 @@ from markupsafe import Markup, escape
 
 from ups_core.analyze import captions, figures, tables
 from ups_core.analyze.complete import markdown_table, place
-from ups_core.analyze.fieldmap import extremes, largest
 from ups_core.analyze.numbers import number
-from ups_core.analyze.samples import Sample, draw, sample
+from ups_core.analyze.particles import MOST, Particles, particles
+from ups_core.analyze.samples import Sample, sample
 from ups_core.analyze.verdict import verdict
 from ups_core.data.families import family
 
@@ -63,9 +63,11 @@ class Material:
         """Whether rollouts carry averages of cells, and values at points are read off them."""
         return any(name.startswith("average.") for name in self.model["shapes"])
 
-    def samples(self, most: int) -> list[Sample]:
+    def samples(self, most: int) -> Sequence[Sample | Particles]:
         """The samples that are drawn, at most so many."""
         count = min(most, len(self.evaluation["drawn"]))
+        if self.dataset["kind"] == "particles":
+            return [particles(self.fields, i, self.dataset) for i in range(count)]
         fields, inputs = self.dataset["fields"], self.dataset["inputs"]
         return [sample(self.fields, i, fields, inputs, count) for i in range(count)]
 
@@ -112,7 +114,7 @@ def _context(m: Material, samples: int) -> dict[str, Any]:
     main = m.evaluation["split"]
     rows = _rows(m.per_sample, main)
     own = "rel_l2" if m.evaluation["steady"] else "rollout.nrmse"
-    judged = verdict(m.metrics, m.evaluation, [row[own] for row in rows], mesh=m.dataset["kind"] == "mesh")
+    judged = verdict(m.metrics, m.evaluation, [row[own] for row in rows], kind=m.dataset["kind"])
     labels = {f["name"]: f["label"] or f["name"] for f in m.dataset["fields"]}
     over_time, spectra = m.over_time[main], m.spectra[main]
     times = dict(zip(over_time.get("frame", []), over_time.get("t", []), strict=True))
@@ -130,7 +132,7 @@ def _context(m: Material, samples: int) -> dict[str, Any]:
         "samples": [_sample(m, i, one) for i, one in enumerate(m.samples(samples))],
         "captions": _captions(m, rows, times, labels),
         "drift": tables.drift_rows(m.metrics),
-        "tables": tables.metric_tables(m.metrics, m.evaluation, m.validated),
+        "tables": tables.metric_tables(m.metrics, m.evaluation, m.validated, m.dataset["kind"]),
         "training": tables.training_facts(m.model, m.model_recipe, m.codec),
         "stages": tables.stage_table(m.verdicts),
         "data": tables.data_facts(m.described, m.dataset, m.validated),
@@ -150,7 +152,7 @@ def _rows(text: str, split: str) -> list[dict[str, float | None]]:
     ]
 
 
-def _sample(m: Material, nth: int, one: Sample) -> dict[str, str]:
+def _sample(m: Material, nth: int, one: Sample | Particles) -> dict[str, str]:
     drawn = m.evaluation["drawn"][nth]
     error = "diverged" if drawn["error"] is None else f"error {number(drawn['error'])}"
     varying = {
@@ -159,19 +161,22 @@ def _sample(m: Material, nth: int, one: Sample) -> dict[str, str]:
         if any(d["parameters"][name] != value for d in m.evaluation["drawn"])
     }
     parameters = "".join(f", {name} = {number(value)}" for name, value in varying.items())
-    low, high = extremes(one.truth)
-    bound = largest(one.error)
-    share = f", {number(100 * bound / (high - low), 2)} % of the range of the truth" if high > low else ""
-    if not np.isfinite(one.error).all():
-        seen = "Blank: not finite."
-    else:
-        seen = f"The largest error drawn is {number(bound)}{f', at {one.where}' if one.where else ''}{share}."
     return {
         "title": f"{drawn['role'].capitalize()}: sample {drawn['sample']}{parameters}, {error}",
-        "figure": draw(one),
-        "seen": seen,
+        "figure": one.draw(),
+        "seen": one.seen,
         "film": film_of(drawn) if one.t is not None else "",
     }
+
+
+def _how_to_read(m: Material) -> str:
+    """What is drawn of the samples."""
+    fields, kind = m.dataset["fields"], m.dataset["kind"]
+    if kind != "particles":
+        return captions.samples(m.dataset["space"] == "XY", fields, m.dataset["steady"], kind == "mesh")
+    seen, many = [*m.dataset["positions"], *m.dataset["velocities"]], m.fields["truth"].shape[-1]
+    others = [field["label"] or field["name"] for field in fields if field["name"] not in seen]
+    return captions.particles(min(many, MOST), many, bool(m.dataset["velocities"]), others)
 
 
 def film_of(drawn: Mapping[str, Any]) -> str:
@@ -185,18 +190,18 @@ def _captions(
     main, steady, plane = m.evaluation["split"], m.evaluation["steady"], m.dataset["space"] == "XY"
     over_time, found = m.over_time[main], m.spectra[main]
     first, problem = next(iter(labels.values())), (m.codec or m.model)["problem"]
-    mesh = m.dataset["kind"] == "mesh"
     return {
-        "scoreboard": captions.scoreboard(steady, mesh),
+        "scoreboard": captions.scoreboard(steady, m.dataset["kind"]),
         "over_time": captions.over_time(over_time, len(rows)) if over_time else ("", ""),
         "per_sample": captions.per_sample(rows, main),
-        "samples": captions.samples(plane, m.dataset["fields"], steady, mesh),
+        "samples": _how_to_read(m),
         "spectra": captions.spectra(found, times, first, plane) if found else ("", ""),
         "drift": captions.drift(
             [labels[f] for f, kept in zip(problem["fields"], problem["conserved"], strict=True) if kept],
             m.metrics.get("truth.rollout.conservation_drift", 0.0),
             declared=m.declares_conserved,
             averages=m.carries_averages,
+            kind=m.dataset["kind"],
         ),
         "curve": captions.curve(m.curve, m.model["validation"], m.model["steps"]),
         "splits": captions.splits(m.validated),

@@ -9,7 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from ups_core.analyze.fieldmap import Box, axes, colourbar, edges, extremes, fieldmap, largest, within
+from ups_core.analyze.fieldmap import (
+    SIGNED,
+    Box,
+    axes,
+    colourbar,
+    edges,
+    extremes,
+    fieldmap,
+    largest,
+    within,
+)
 from ups_core.analyze.figures import WIDTH
 from ups_core.analyze.numbers import coordinate, number
 from ups_core.analyze.raster import raster, raster_nodes
@@ -83,6 +93,23 @@ class Sample:
         nodes += [("y", self.y, at[-1])] if self.y is not None else []
         return ", ".join(f"{axis} = {coordinate(float(v[i]))}" for axis, v, i in nodes if v is not None)
 
+    @property
+    def seen(self) -> str:
+        """What its figure shows, in a sentence."""
+        if not np.isfinite(self.error).all():
+            return "Blank: not finite."
+        bound, (low, high) = largest(self.error), extremes(self.truth)
+        share = f", {number(100 * bound / (high - low), 2)} % of the range of the truth" if high > low else ""
+        return (
+            f"The largest error drawn is {number(bound)}{f', at {self.where}' if self.where else ''}{share}."
+        )
+
+    def draw(self) -> str:
+        """Truth, surrogate and error beside each other; values share a scale, errors have one around zero."""
+        if self.y is None:
+            return _space_time(self) if self.t is not None else _curves(self)
+        return _frames(self) if self.t is not None else _steady(self)
+
 
 def named(field: Mapping[str, Any]) -> str:
     """Name and unit of a field: ``velocity u [m/s]``, without a unit where it has none."""
@@ -109,11 +136,9 @@ def sample(
     )  # fmt: skip
 
 
-def draw(one: Sample) -> str:
-    """Truth, surrogate and error beside each other; values share a scale, errors have one around zero."""
-    if one.y is None:
-        return _space_time(one) if one.t is not None else _curves(one)
-    return _frames(one) if one.t is not None else _steady(one)
+def evenly(count: int, most: int, first: int = 0) -> np.ndarray:
+    """Which of ``count`` frames, from ``first`` on, are drawn: at most so many, both ends among them."""
+    return np.unique(np.linspace(first, count - 1, min(most, count - first)).round().astype(int))
 
 
 def points(one: Sample, box: Box) -> str:
@@ -143,11 +168,11 @@ def _space_time(one: Sample) -> str:
     for i, (values, bounds, title) in enumerate(one.panels(bound)):
         box = (left + i * (width + gap), TOP, width, height)
         parts.append(fieldmap(values, box, bounds, signed=title == "error", cells=one.cells // 3))
-        parts.append(axes(box, one.x, one.t, ("x", "t"), numbers=i == 0))
+        parts.append(axes(box, edges(one.x), edges(one.t), ("x", "t"), numbers=i == 0))
         parts.append(text(box[0], TOP - 7, title, "panel"))
     bars = TOP + height + 34
     parts.append(colourbar((left, bars, 2 * width + gap, 6), limits))
-    parts.append(colourbar((left + 2 * (width + gap), bars, width, 6), (-bound, bound), signed=True))
+    parts.append(colourbar((left + 2 * (width + gap), bars, width, 6), (-bound, bound), SIGNED))
     parts.append(_profiles(one, left, bars + 48))
     return figure(
         one.name, "Truth, surrogate and error over space and time", _said(one), WIDTH, bars + 200, parts
@@ -157,7 +182,7 @@ def _space_time(one: Sample) -> str:
 def _profiles(one: Sample, left: float, top: float) -> str:
     """u(x) of truth and surrogate at the first predicted frame, the last, and two between."""
     assert one.t is not None
-    shown = np.unique(np.linspace(1, len(one.t) - 1, min(4, len(one.t) - 1)).round().astype(int))
+    shown = evenly(len(one.t), 4, first=1)
     gap, out = 14.0, []
     width = (WIDTH - EDGE - left - gap * (len(shown) - 1)) / len(shown)
     for i, frame in enumerate(shown):
@@ -200,12 +225,12 @@ def _steady(one: Sample) -> str:
         box = (at[i], TOP, size, tall)
         parts.append(fieldmap(values.T, box, bounds, signed=title == "error", cells=one.cells // 4))
         parts += [points(one, box)] if one.mesh and i == 0 else []
-        parts.append(axes(box, x, y, ("x", "y"), numbers=i == 0))
+        parts.append(axes(box, edges(x), edges(y), ("x", "y"), numbers=i == 0))
         parts.append(text(at[i], TOP - 7, title, "panel"))
     bars = TOP + tall + 34
     parts.append(colourbar((at[0], bars, size, 6), given))
     parts.append(colourbar((at[1], bars, 2 * size + gap, 6), limits))
-    parts.append(colourbar((at[3], bars, size, 6), (-bound, bound), signed=True))
+    parts.append(colourbar((at[3], bars, size, 6), (-bound, bound), SIGNED))
     return figure(one.name, "Input, truth, surrogate and error", _said(one), WIDTH, bars + 24, parts)
 
 
@@ -213,7 +238,7 @@ def _frames(one: Sample) -> str:
     """Rows of truth, surrogate and error at a few times; x to the right, y up."""
     assert one.t is not None
     assert one.y is not None
-    shown = np.unique(np.linspace(0, len(one.t) - 1, min(ROW, len(one.t))).round().astype(int))
+    shown = evenly(len(one.t), ROW)
     bound, limits = largest(one.error), extremes(one.truth)
     left, right, gap, (x, y) = 58.0, 60.0, 8.0, one.nodes
     size = (WIDTH - left - right - gap * (len(shown) - 1)) / len(shown)
@@ -231,11 +256,11 @@ def _frames(one: Sample) -> str:
                 parts += [points(one, box)] if one.mesh and i == 0 else []
                 parts.append(text(box[0], TOP - 7, f"t = {coordinate(float(one.t[frame]))}", "panel"))
             if top == tops[-1]:
-                parts.append(axes(box, x, y, ("x", "y"), numbers=i == 0))
+                parts.append(axes(box, edges(x), edges(y), ("x", "y"), numbers=i == 0))
     bars = WIDTH - right + 6
     parts.append(text(WIDTH - 2, TOP + tall + gap / 2, one.label, "label", "middle", turn=True))
     parts.append(colourbar((bars, TOP, 7, 2 * tall + gap), limits))
-    parts.append(colourbar((bars, tops[-1], 7, tall), (-bound, bound), signed=True))
+    parts.append(colourbar((bars, tops[-1], 7, tall), (-bound, bound), SIGNED))
     return figure(
         one.name, f"{one.label}: truth, surrogate and error", _said(one), WIDTH, tops[-1] + tall + 32, parts
     )

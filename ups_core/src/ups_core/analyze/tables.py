@@ -52,9 +52,12 @@ Table = dict[str, Any]
 
 
 def metric_tables(
-    metrics: Mapping[str, float], evaluation: Mapping[str, Any], validated: Mapping[str, Any]
+    metrics: Mapping[str, float], evaluation: Mapping[str, Any], validated: Mapping[str, Any], kind: str
 ) -> list[Table]:
-    """One table a test set: metrics down, surrogate and peers across. Rows nobody has are left out."""
+    """One table a test set: metrics down, surrogate and peers across. Rows nobody has are left out.
+
+    ``kind`` is that of the data.
+    """
     steady = evaluation["steady"]
     tables = []
     for name, facts in evaluation["sets"].items():
@@ -78,7 +81,7 @@ def metric_tables(
             if any(values[i] is not None for values in columns.values()) or i == 0
         ]
         grid = " × ".join(map(str, facts["shape"][1 if steady else 2 :]))
-        many = f"{whole(facts['samples'])} samples, {grid} points"
+        many = f"{whole(facts['samples'])} samples, {grid} {'particles' if kind == 'particles' else 'points'}"
         steps = f", {facts['steps']} frames after {facts['given']}" if "steps" in facts else ""
         noted = dict(facts["notes"])
         if extreme := validated["splits"][name].get("extreme"):
@@ -133,7 +136,7 @@ def drift_rows(metrics: Mapping[str, float]) -> list[list[str]]:
 
 def split_table(validated: Mapping[str, Any], dataset: Mapping[str, Any]) -> Table:
     """Samples, initial states, dropped states and grid of every split."""
-    space = "M" if dataset["kind"] == "mesh" else dataset["space"]
+    space = dataset["space"] if dataset["kind"] == "grid" else "M"
     axes = " × ".join(("C" if dataset["steady"] else "TC") + space)
     rows = [
         [
@@ -176,6 +179,8 @@ def data_facts(
         if ranges:
             low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
             facts.append((f"Parameter {name}", f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"))
+    if dataset["kind"] == "particles":
+        facts.append(("Particles", _moving(dataset)))
     facts.append(("Boundary", ", ".join(f"{axis}: {kind}" for axis, kind in dataset["boundary"].items())))
     if dataset.get("dt"):
         facts.append(("Time between frames", f"{dataset['dt']:.4g}"))
@@ -194,6 +199,15 @@ def data_facts(
             )
         )
     return facts
+
+
+def _moving(dataset: Mapping[str, Any]) -> str:
+    """What is known of each particle, and where they are."""
+    box = ", ".join(
+        f"{low:g} to {high:g} along {axis.lower()}" for axis, (low, high) in dataset["box"].items()
+    )
+    velocities = f", velocities {', '.join(dataset['velocities'])}" if dataset["velocities"] else ""
+    return f"positions {', '.join(dataset['positions'])}{velocities}, in a box from {box}"
 
 
 def training_facts(

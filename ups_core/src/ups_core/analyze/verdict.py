@@ -9,6 +9,9 @@ from typing import Any
 
 from ups_core.analyze.numbers import number, times
 
+#: Where the classical solver is, by the kind of the data.
+SOLVED = {"grid": "on the same grid", "mesh": "at the same points", "particles": "with the same particles"}
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -28,11 +31,12 @@ def verdict(
     evaluation: Mapping[str, Any],
     errors: Sequence[float | None] = (),
     *,
-    mesh: bool = False,
+    kind: str = "grid",
 ) -> Verdict:
     """Judge the main split: the surrogate's headline metric beside those of its peers.
 
-    ``errors`` are those of the single samples, of which the median and the worst are told.
+    ``errors`` are those of the single samples, of which the median and the worst are told; ``kind`` is that
+    of the data.
     """
     steady, facts = evaluation["steady"], evaluation["sets"][evaluation["split"]]
     metric, samples = evaluation["headline"], facts["samples"]
@@ -70,7 +74,7 @@ def verdict(
         for name, words in (
             (trivial, baseline),
             (fno, "a tuned FNO trained as long"),
-            (solver, f"the classical solver {'at the same points' if mesh else 'on the same grid'}"),
+            (solver, f"the classical solver {SOLVED[kind]}"),
         )
         if name in metrics
     ]

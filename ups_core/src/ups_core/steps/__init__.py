@@ -30,7 +30,7 @@ STEPS: dict[str, StepKind] = {
     "train": StepKind(6, "torch"),
     "encode": StepKind(2, "torch"),
     "evaluate": StepKind(4, "torch"),
-    "analyze": StepKind(2, "data"),
+    "analyze": StepKind(3, "data"),
     "publish": StepKind(0, "data"),
     "reclaim": StepKind(0, "data"),
 }
