@@ -18,7 +18,7 @@ from ups_core.analyze import card, films, report
 from ups_core.analyze.numbers import number
 from ups_core.analyze.particles import MOST, Particles, particles
 from ups_core.models.domain import Channel, Domain
-from ups_core.models.problem import Problem
+from ups_core.models.problem import Motion, Problem
 
 FIELDS = ("vx", "x", "vy", "y", "charge")  # neither in the order of space nor beside each other
 DATASET: dict[str, Any] = {
@@ -162,7 +162,7 @@ def material() -> report.Material:
     problem = Problem(
         family="flock", steady=False, space="XY", fields=FIELDS, units=("1",) * 5, inputs=FIELDS, shape=(4,),
         spacing=(), boundary=("periodic", "neumann"), wall=(), conserved=(True, *[False] * 4), dt=0.5,
-        box=((0.0, 2.0), (-1.0, 1.0)),
+        box=((0.0, 2.0), (-1.0, 1.0)), motion=Motion((1, 3), (0, 2), stride=0.1, carried=(0.1, 0.1)),
     )  # fmt: skip
     channels = tuple(Channel(name, "1", 0.0, 1.0, 1.0) for name in FIELDS)
     domain = Domain(channels, (), (), False, {"train": 2, "val": 2}, "1" * 64)
@@ -224,11 +224,9 @@ def test_a_report_speaks_of_particles() -> None:
 
 
 def test_a_card_speaks_of_particles() -> None:
-    made = material()
-    made.model["problem"]["boundary"] = ("periodic", "periodic")
-    text = card.render(made)
-    assert "- Particles: 4 in training, periodic along x, periodic along y" in text
+    text = card.render(material())
+    assert "- Particles: 4 in training, periodic along x" in text
     assert "2 samples, 4 particles" in text
     assert "u = surrogate.rollout(u0, steps=10)  # (N, 10, 5, M)" in text
     assert "coordinates" not in text
-    assert "Keeps exactly" not in text  # vx is conserved, but no surrogate of particles holds it
+    assert "- Keeps exactly: the mean over particles of vx" in text

@@ -34,9 +34,12 @@ def test_declarations_are_consistent(name: str) -> None:
         assert bool(layout.coordinates) != bool(layout.nodes)
         assert set(layout.constants) <= set(one.parameters)
     assert {parameter.lower() for parameter in one.parameters} <= set(one.defaults)
-    assert set(one.box) == (set(one.space) if one.kind == "mesh" else set())
-    flat = (one.space, one.conserved, one.galilean, one.vorticity) == ("XY", None, None, None)
-    assert one.kind == "grid" or flat
+    assert set(one.box) == (set() if one.kind == "grid" else set(one.space))
+    assert one.kind == "grid" or (one.space, one.galilean, one.vorticity) == ("XY", None, None)
+    assert one.kind != "mesh" or one.conserved is None
+    assert len(one.positions) == (len(one.space) if one.kind == "particles" else 0)
+    assert len(one.velocities) in (0, len(one.positions))
+    assert {*one.positions, *one.velocities} <= names
 
 
 def test_unknown_family_names_the_nearest() -> None:

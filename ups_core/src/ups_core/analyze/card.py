@@ -83,11 +83,11 @@ def _keeps(material: Material) -> list[tuple[str, str]]:
     """Whose mean no rollout changes, and who said so."""
     problem, config = Problem.from_dict(material.model["problem"]), material.model["config"]
     kept = [name for name, whether in zip(problem.fields, problem.conserved, strict=True) if whether]
-    moving = material.dataset["kind"] == "particles"  # nothing holds the mean over particles
-    if not kept or moving or not problem.periodic or config.get("conserve") == "none":
+    holds = problem.motion is not None or problem.periodic
+    if not kept or not holds or config.get("conserve") == "none":
         return []
     who = "declared" if material.declares_conserved else "seen in the training data, not declared"
-    what = f"the spatial mean of {captions.listed(kept)}"
+    what = f"the {'mean over particles' if problem.motion else 'spatial mean'} of {captions.listed(kept)}"
     if material.carries_averages:
         what += ", as averages of cells have it, not values at points"
     return [("Keeps exactly", f"{what}; {who}")]

@@ -66,8 +66,8 @@ class Motion:
 
     Attributes
     ----------
-    positions, velocities: the channels that are their coordinates, in the order of the axes, and those that are
-        the coordinates' rates of change, or none. Normalised coordinates are shares of the box.
+    positions, velocities: the channels that are their coordinates, in the order of the axes, and those that
+        are the coordinates' rates of change, or none. Normalised coordinates are shares of the box.
     stride: how far they go in a frame, the root mean square along an axis, in shares of the box.
     carried: how far one standard deviation of the velocity carries a particle in a frame along each axis, in
         shares of the box.

@@ -46,11 +46,11 @@ def blocks(samples: int, values_per_sample: int) -> Iterator[range]:
         yield range(start, min(start + size, samples))
 
 
-def positive(params: Mapping[str, float], name: str) -> float:
-    """The parameter ``name``, which has to be a positive finite number."""
+def positive(params: Mapping[str, float], name: str, *, below: float = np.inf) -> float:
+    """The parameter ``name``, which has to be a positive finite number ``below`` this one."""
     value = float(params[name])
-    if not (np.isfinite(value) and value > 0):
-        raise _bad(name, value, "a positive number")
+    if not 0 < value < below:
+        raise _bad(name, value, "a positive number" + (f" below {below:g}" if below < np.inf else ""))
     return value
 
 

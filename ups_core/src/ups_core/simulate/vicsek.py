@@ -42,7 +42,7 @@ def simulate(
     ``velocity`` (N, T, M, 2), both float32, ``t`` (T,), and the first four as attributes.
     """
     speed, coupling = positive(params, "speed"), at_least_zero(params, "coupling")
-    radius, noise = positive(params, "radius"), at_least_zero(params, "noise")
+    radius, noise = positive(params, "radius", below=0.5), at_least_zero(params, "noise")
     particles, frames = whole(params, "particles", at_least=2), whole(params, "frames", at_least=2)
     times = np.arange(frames) * FRAME_INTERVAL
     attributes = {"speed": speed, "radius": radius, "coupling": coupling, "noise": noise}

@@ -38,5 +38,5 @@ FAMILY = Family(
     symmetries=(Transform("mirror", flip=("X",)), Transform("diagonal", transpose=True)),
     simulate=simulate_in("ups_core.simulate.vicsek", "vicsek", DEFAULTS),
     solver=solver_in("ups_core.simulate.vicsek"),
-    reference="Vicsek et al., Phys. Rev. Lett. 75 (1995); Peruani, Deutsch & Bär, Eur. Phys. J. ST 157 (2008)",
+    reference="Vicsek et al., Phys. Rev. Lett. 75 (1995); Peruani et al., Eur. Phys. J. ST 157 (2008)",
 )
