@@ -22,6 +22,7 @@ from bench import (
     diffusion,
     inference,
     navier_stokes,
+    particles,
     peer,
 )
 from bench.rows import ROOT, Row
@@ -36,7 +37,7 @@ ROWS = {
             for m in (command, demo, convert, contracts, inference, codec, diffusion, advection, burgers)
         ),
         *(burgers.UNDECLARED_ROW, burgers.SHARP_ROW, burgers.SMOOTH_ROW, burgers.MANY_ROW),
-        *(m.ROW for m in (navier_stokes, darcy, peer, architectures)),
+        *(m.ROW for m in (navier_stokes, darcy, particles, peer, architectures)),
     )
 }
 

@@ -41,6 +41,13 @@ def periods_of(family: Family) -> tuple[Period, ...]:
     return periods(positions, boundary, [family.box[axis] for axis in family.space])
 
 
+def flights_of(family: Family) -> tuple[tuple[int, int], ...]:
+    """Pairs of channels, a coordinate and the velocity along it; none where there are no velocities."""
+    names = [field.name for field in family.fields]
+    pairs = zip(family.positions, family.velocities, strict=False)
+    return tuple((names.index(place), names.index(velocity)) for place, velocity in pairs)
+
+
 def wrapped(u: np.ndarray, found: Sequence[Period]) -> np.ndarray:
     """u (..., C, M) with these coordinates in the box, of the same type; u itself where there are none.
 

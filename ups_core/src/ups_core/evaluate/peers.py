@@ -1,6 +1,7 @@
 """What a surrogate must beat: the trivial guess, and the classical solver on the same grid.
 
 - **persistence** (transient): the last given frame, repeated. One step ahead, the true frame before.
+  Particles that have velocities go on with these, straight ahead.
 - **mean** (steady): the mean solution of the training split. A test set on another grid gets that
   mean field interpolated linearly onto its nodes; nodes outside the training grid take the value of
   the nearest one inside (on periodic axes the field wraps around). On a mesh whose points differ between
@@ -49,7 +50,25 @@ class Surrogate(Protocol):
 
 def persistence(split: Split, batch: slice, frames: Window) -> np.ndarray:
     """The last given frame at every predicted one: (n, steps, C, X[, Y])."""
-    return np.repeat(split.u[batch, frames.start : frames.given], frames.steps, axis=1)
+    still = np.repeat(split.u[batch, frames.start : frames.given], frames.steps, axis=1)
+    t = split.coordinates["T"]
+    return _flown(still, t[frames.predicted] - t[frames.start], split)
+
+
+def one_step_persistence(split: Split, batch: slice, frames: Window) -> np.ndarray:
+    """The true frame before every predicted one: (n, steps, C, X[, Y])."""
+    t = split.coordinates["T"][frames.covered]
+    return _flown(split.u[batch, frames.start : frames.start + frames.steps], np.diff(t), split)
+
+
+def _flown(u: np.ndarray, after: np.ndarray, split: Split) -> np.ndarray:
+    """States u (n, T, C, M) whose particles have gone on for the times ``after`` (T,); others as they are."""
+    if not split.flights:
+        return u
+    u = np.array(u)
+    for place, velocity in split.flights:
+        u[:, :, place] += after[:, None] * u[:, :, velocity]
+    return u
 
 
 def surrogate_rollout(

@@ -89,7 +89,7 @@ def judge_transient(
             lambda b: peers.persistence(split, b, frames), split, frames, [], tick=tick
         )
         scores["persistence.one_step"] = score(
-            lambda b: split.u[b, frames.start : frames.start + frames.steps], split, frames, [], tick=tick
+            lambda b: peers.one_step_persistence(split, b, frames), split, frames, [], tick=tick
         )
     own, settings = np.inf, []
     if "solver" in names and (solver := family.solver) is not None:

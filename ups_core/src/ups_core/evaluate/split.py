@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ups_core.data.families import family
-from ups_core.data.particles import Period, periods_of
+from ups_core.data.particles import Period, flights_of, periods_of
 from ups_core.errors import DataInvalid, InvalidSpec
 
 #: Values of truth that one batch may hold; bounds the memory of an evaluation at a few copies of it.
@@ -35,8 +35,11 @@ class Split:
         the points of each sample, (N, M), and u is (N, T, C, M). Of particles, too, but these have no nodes.
     sources:
         File that each sample comes from, and its place in it.
-    kind, periods:
-        Of the data; of particles also the channels that are coordinates along periodic axes.
+    kind:
+        Of the data.
+    periods, flights:
+        Of particles: the channels that are coordinates along periodic axes, and the pairs of a coordinate's
+        channel and that of the velocity along it.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Split:
     sources: tuple[tuple[str, int], ...]
     kind: str = "grid"
     periods: tuple[Period, ...] = ()
+    flights: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.u)
@@ -118,8 +122,9 @@ def open_split(folder: Path, dataset: Mapping[str, Any], name: str) -> Split:
         raise DataInvalid(f"split {name} is empty", where="spec.splits", expected="at least one sample")
     a = np.load(root / "a.npy", mmap_mode="r") if steady else None
     sources = tuple((row["file"], row["index"]) for row in json.loads((root / "samples.json").read_text()))
-    periods = periods_of(family(dataset["family"]))
-    return Split(name, u, a, parameters, names, coordinates, sources, kind, periods)
+    own = family(dataset["family"])
+    moving = periods_of(own), flights_of(own)
+    return Split(name, u, a, parameters, names, coordinates, sources, kind, *moving)
 
 
 @dataclass(frozen=True)
