@@ -117,7 +117,7 @@ MISTAKES = {
     "box gives the lower end": at(MESH, box={"x": [0.0, 1.0], "y": [1.0, 0.0]}),
     "kind mesh needs a plane": at(MESH, space="X", boundary={"x": "periodic"}, box={"x": [0.0, 1.0]}),
     "a mirror along a periodic axis needs x in shifts": at(LINE, symmetries=[{"name": "m", "flip": ["x"]}]),
-    "a transpose needs two axes of space with the same boundary": at(
+    "a transpose needs axes x and y with the same boundary": at(
         STEADY,
         symmetries=[{"name": "t", "transpose": True}],
         boundary={"x": "dirichlet", "y": "neumann"},
@@ -135,7 +135,7 @@ MISTAKES = {
     "layout.constants names D; parameters are nu": at(LINE, layout__constants={"D": 1.0}),
     "shifts names x; periodic axes are none": at(LINE, shifts=["x"], boundary={"x": "neumann"}),
     "symmetries names y; axes of space are x": at(LINE, symmetries=[{"name": "m", "flip": ["y"]}]),
-    "a transpose needs two": at(LINE, symmetries=[{"name": "m", "transpose": True}]),
+    "a transpose needs axes x and y": at(LINE, symmetries=[{"name": "m", "transpose": True}]),
     "boundary needs x and y, found x": at(STEADY, boundary={"x": "dirichlet"}),
     "layout.axes is NTXX; it needs each of N, T, X once": at(LINE, layout__axes="NTXX"),
     "layout.axes is NX; it needs each of N, T, X once": at(LINE, layout__axes="NX"),

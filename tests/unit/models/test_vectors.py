@@ -181,3 +181,22 @@ def split_of(states: Tensor) -> Split:
 def test_representation_of_a_quarter_turn():
     turn = (Transform("turn", flip=("X",), transpose=True),)
     assert representation(turn, FLOW, FIELDS) == ([0, 2, 1], [1, 1, -1])
+
+
+def test_in_three_dimensions_x_and_y_are_exchanged_and_z_stays():
+    fields = ("p", "vx", "vy", "vz")
+    cube = replace(
+        FLOW, space="XYZ", fields=fields, inputs=fields, units=("1",) * 4, shape=(4, 4, 6),
+        spacing=(0.1,) * 3, boundary=("periodic",) * 3, wall=(False,) * 3, conserved=(False,) * 4, vectors=(("vx", "vy", "vz"),),
+        symmetries=(*SYMMETRIES, Transform("through z", flip=("Z",))),
+    )  # fmt: skip
+    u = torch.randn(2, 4, 4, 4, 6)
+    exchanged = apply((SYMMETRIES[1],), u, cube, fields)
+    torch.testing.assert_close(exchanged, u.transpose(2, 3)[:, [0, 2, 1, 3]])
+    mirrored = apply((cube.symmetries[2],), u, cube, fields)
+    signs = torch.tensor([1.0, 1, 1, -1]).reshape(1, 4, 1, 1, 1)
+    torch.testing.assert_close(mirrored, u.flip(4) * signs)
+    elements = group(cube)
+    assert len(elements) == 16
+    for element in elements:
+        torch.testing.assert_close(undo(element, apply(element, u, cube, fields), cube, fields), u)

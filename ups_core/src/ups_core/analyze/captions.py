@@ -79,7 +79,7 @@ def _below(own: float | None, other: float | None) -> bool:
 
 def spectra(found: Mapping[str, Any], times_of: Mapping[int, float], label: str, plane: bool) -> Caption:
     """Up to which wavenumber the surrogate is right at the last frame, for the first field."""
-    rings = "; in two dimensions summed over rings" if plane else ""
+    rings = "; summed over all directions" if plane else ""
     read = (
         f"Mean square by integer wavenumber (cycles per domain), averaged over {whole(found['samples'])} "
         f"samples{rings}. Where the error reaches the truth, nothing of that scale is predicted."
@@ -122,7 +122,15 @@ def curve(rows: Sequence[Mapping[str, Any]], kept: Mapping[str, Any], steps: int
     return f"{said}.", read
 
 
-def samples(plane: bool, fields: Sequence[Mapping[str, Any]], steady: bool, mesh: bool = False) -> str:
+def samples(
+    plane: bool,
+    fields: Sequence[Mapping[str, Any]],
+    steady: bool,
+    *,
+    mesh: bool = False,
+    depth: float | None = None,
+) -> str:
+    """``depth``: of three dimensions, where along z the plane lies that is drawn."""
     axes = "x to the right, y up" if plane else "x to the right, t up"
     said = f"Samples are chosen by their error; {axes}. Truth and surrogate share a colour scale"
     said += "." if plane else "; below, profiles of the truth (wide, pale) and the surrogate (thin)."
@@ -131,6 +139,8 @@ def samples(plane: bool, fields: Sequence[Mapping[str, Any]], steady: bool, mesh
             " Values are known at the dots of the first map alone; between them they are drawn linear, on "
             "the triangles of the points."
         )
+    if depth is not None:
+        said += f" Of the domain one plane is drawn, z = {coordinate(depth)}."
     if len(fields) > 1:
         said += f" Of {len(fields)} fields the first is drawn."
     return said if steady else f"{said} The films lie beside this report."

@@ -173,7 +173,9 @@ def _how_to_read(m: Material) -> str:
     """What is drawn of the samples."""
     fields, kind = m.dataset["fields"], m.dataset["kind"]
     if kind != "particles":
-        return captions.samples(m.dataset["space"] == "XY", fields, m.dataset["steady"], kind == "mesh")
+        depth = float(m.fields["z"][0]) if "z" in m.fields else None
+        plane = len(m.dataset["space"]) > 1
+        return captions.samples(plane, fields, m.dataset["steady"], mesh=kind == "mesh", depth=depth)
     seen, many = [*m.dataset["positions"], *m.dataset["velocities"]], m.fields["truth"].shape[-1]
     others = [field["label"] or field["name"] for field in fields if field["name"] not in seen]
     return captions.particles(min(many, MOST), many, bool(m.dataset["velocities"]), others)
@@ -187,7 +189,7 @@ def film_of(drawn: Mapping[str, Any]) -> str:
 def _captions(
     m: Material, rows: list[dict[str, float | None]], times: Mapping[int, float], labels: Mapping[str, str]
 ) -> dict[str, Any]:
-    main, steady, plane = m.evaluation["split"], m.evaluation["steady"], m.dataset["space"] == "XY"
+    main, steady, plane = m.evaluation["split"], m.evaluation["steady"], len(m.dataset["space"]) > 1
     over_time, found = m.over_time[main], m.spectra[main]
     first, problem = next(iter(labels.values())), (m.codec or m.model)["problem"]
     return {

@@ -111,7 +111,7 @@ class Convert(Model):
 
     format: Literal["hdf5", "zarr"] = "hdf5"
     """File format of the converted arrays; `zarr` is Zarr v3 with shards."""
-    stride: Annotated[dict[Literal["t", "x", "y"], PositiveInt], Field(max_length=3)] = {}
+    stride: Annotated[dict[Literal["t", "x", "y", "z"], PositiveInt], Field(max_length=4)] = {}
     """Keep every n-th node of an axis, from the first."""
     limit: PositiveInt | None = None
     """Keep at most this many samples of each file, from the first that `samples` leaves."""

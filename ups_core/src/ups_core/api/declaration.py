@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from ups_core.api.model import Model, PositiveFloat
 
-Axis = Literal["x", "y"]
+Axis = Literal["x", "y", "z"]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=40)]
 #: A name in a raw file; with slashes where groups hold it.
 ArrayName = Annotated[str, Field(min_length=1, max_length=256)]
@@ -29,7 +29,7 @@ KNOWLEDGE = (
     *("diffusion", "galilean", "vorticity", "linear", "elliptic"),
 )
 #: Names that converted files give to arrays of their own.
-TAKEN = frozenset("autxy")
+TAKEN = frozenset("autxyz")
 
 
 class DeclaredField(Model):
@@ -44,18 +44,18 @@ class DeclaredField(Model):
 
 
 class DeclaredLayout(Model):
-    """Which array of a raw file is what. Axes are N samples, T frames, C fields, X and Y space, M points."""
+    """Which array of a raw file is what. Axes are N samples, T frames, C fields, X Y Z space, M points."""
 
     state: ArrayName | Annotated[list[ArrayName], Field(min_length=1, max_length=32)]
     """Array of the state; where steady, of the solution. Or a list of arrays with the same axes that together
     give the fields in order."""
-    axes: Annotated[str, Field(pattern=r"^[NTCXYM]+$", max_length=5)]
+    axes: Annotated[str, Field(pattern=r"^[NTCXYZM]+$", max_length=6)]
     """Its axes in order, e.g. `NTXC`; without `C` an array holds one field."""
     input: ArrayName | None = None
     """Array of a steady problem's input."""
-    input_axes: Annotated[str, Field(pattern=r"^[NCXYM]+$", max_length=4)] | None = None
+    input_axes: Annotated[str, Field(pattern=r"^[NCXYZM]+$", max_length=5)] | None = None
     """Its axes in order."""
-    coordinates: Annotated[dict[Literal["t", "x", "y"], ArrayName], Field(max_length=3)] = {}
+    coordinates: Annotated[dict[Literal["t", "x", "y", "z"], ArrayName], Field(max_length=4)] = {}
     """Arrays of the times and of the nodes along each axis. On a mesh `x` and `y` are those of the points."""
     nodes: Literal["left", "centre"] | None = None
     """Where files hold no nodes: node i of n lies at i/n (`left`) or (i+1/2)/n (`centre`)."""
@@ -72,7 +72,7 @@ class DeclaredSymmetry(Model):
 
     name: Word
     """Its name."""
-    flip: Annotated[list[Axis], Field(max_length=2)] = []
+    flip: Annotated[list[Axis], Field(max_length=3)] = []
     """Axes that it reverses."""
     transpose: bool = False
     """It exchanges x and y."""
@@ -99,7 +99,7 @@ class Declaration(Model):
     move, whose coordinates are fields."""
     steady: bool = False
     """An input is mapped to a solution; else a state to the one after it."""
-    space: Literal["X", "XY"]
+    space: Literal["X", "XY", "XYZ"]
     """Axes of space."""
     fields: Annotated[list[DeclaredField], Field(min_length=1, max_length=32)]
     """Fields of the state, in the order of the array's axis C."""
@@ -107,7 +107,7 @@ class Declaration(Model):
     """Fields of a steady problem's input."""
     layout: DeclaredLayout
     """Which array of a raw file is what."""
-    boundary: Annotated[dict[Axis, Literal["periodic", "dirichlet", "neumann"]], Field(max_length=2)]
+    boundary: Annotated[dict[Axis, Literal["periodic", "dirichlet", "neumann"]], Field(max_length=3)]
     """Of each axis of space."""
     box: Annotated[dict[Axis, Interval], Field(max_length=2)] = {}
     """Of a mesh and of particles: the two ends of the domain along each axis."""
@@ -123,10 +123,10 @@ class Declaration(Model):
     bounded: Names = []
     """Fields of which no value ever leaves the range of the initial state."""
     vectors: Annotated[
-        list[Annotated[list[Word], Field(min_length=1, max_length=2)]], Field(max_length=8)
+        list[Annotated[list[Word], Field(min_length=1, max_length=3)]], Field(max_length=8)
     ] = []
     """Fields that are the components of a vector, in the order of `space`, e.g. `[[vx, vy]]`."""
-    shifts: Annotated[list[Axis], Field(max_length=2)] = []
+    shifts: Annotated[list[Axis], Field(max_length=3)] = []
     """Axes along which every cyclic shift of a sample is again a sample."""
     symmetries: Annotated[list[DeclaredSymmetry], Field(max_length=8)] = []
     """Generators of the group of exact symmetries."""
@@ -228,9 +228,9 @@ class Declaration(Model):
         yield from _among("symmetries", flipped, space, "axes of space")
         if unshifted := sorted((flipped & set(periodic)) - set(self.shifts)):
             yield f"a mirror along a periodic axis needs {unshifted[0]} in shifts: it moves the nodes"
-        square = len(space) == 2 and len({*self.boundary.values()}) == 1
+        square = len(space) > 1 and self.boundary.get("x") == self.boundary.get("y")
         if not square and any(each.transpose for each in self.symmetries):
-            yield "a transpose needs two axes of space with the same boundary"
+            yield "a transpose needs axes x and y with the same boundary"
         yield from self._of_vectors(space, fields, inputs)
         if self.diffusion is not None:
             yield from _among(

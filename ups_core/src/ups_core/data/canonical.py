@@ -2,9 +2,9 @@
 
 Each file holds, as named arrays at its root,
 
-- transient: ``u`` (N, T, C, X[, Y]) and the coordinate ``t`` (T,);
-- steady: the input ``a`` and the solution ``u``, both (N, C, X[, Y]);
-- ``x`` (X,) and in two dimensions ``y`` (Y,), float64 like ``t``;
+- transient: ``u`` (N, T, C, X[, Y[, Z]]) and the coordinate ``t`` (T,);
+- steady: the input ``a`` and the solution ``u``, both (N, C, X[, Y[, Z]]);
+- ``x`` (X,), in two dimensions ``y`` (Y,) and in three ``z`` (Z,), float64 like ``t``;
 - on a mesh of M points the axis M in place of X and Y, with ``x`` and ``y`` (M,), or (N, M) where each
   sample has points of its own; of M particles the axis M, and no ``x`` and ``y``, which are fields;
 - every other array of the raw file under its own name.

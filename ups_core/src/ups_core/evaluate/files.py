@@ -61,31 +61,36 @@ def write_fields(
 
     ``fields/*.npy``: ``truth`` and ``prediction`` (S, F, C, X[, Y]) float32, ``x`` and ``y`` (on a mesh of
     each sample, (S, M)); transient: ``t`` (F,), the first frame being the last given one; steady (F = 1):
-    ``input`` (S, C, X[, Y]). They are files of their own, since an archive of them has bytes that differ
-    between versions of Python.
+    ``input`` (S, C, X[, Y]). Of three dimensions they hold one plane, in the middle, and where it is: ``z``
+    (1,). They are files of their own, since an archive of them has bytes that differ between versions of
+    Python.
     """
     chosen = ranked(judgement.error, SAMPLES)
     arrays = {axis.lower(): split.coordinates[axis] for axis in "XY" if axis in split.coordinates}
+    depth = split.u.shape[-1] // 2 if "Z" in split.coordinates else None
+    if depth is not None:
+        arrays["z"] = split.coordinates["Z"][depth : depth + 1]
+    shown = np.s_[...] if depth is None else np.s_[..., depth]
     if split.mesh:
         arrays = {name: x[[i for i, _ in chosen]] for name, x in arrays.items()}
     truths, predictions = [], []
     if frames is not None:
-        kept = kept_frames(frames.steps + 1, len(chosen) * int(np.prod(split.u.shape[2:])))
+        kept = kept_frames(frames.steps + 1, len(chosen) * int(np.prod(split.u[0, 0][shown].shape)))
         arrays["t"] = split.coordinates["T"][frames.covered][kept]
     for i, _ in chosen:
         sample = slice(i, i + 1)
-        prediction = judgement.predict(sample)
+        prediction = judgement.predict(sample)[shown]
         if frames is None:
-            truths.append(split.u[sample])
+            truths.append(split.u[sample][shown])
             predictions.append(prediction)
         else:
-            start = split.u[i, frames.start : frames.given]  # (1, C, X[, Y]), given, so no error there
-            truths.append(split.u[i, frames.covered][kept])
+            start = split.u[i, frames.start : frames.given][shown]  # (1, C, X[, Y]), given: no error there
+            truths.append(split.u[i, frames.covered][kept][shown])
             predictions.append(np.concatenate([start, prediction[0]])[kept])
     arrays["truth"] = np.stack(truths).astype(np.float32)
     arrays["prediction"] = np.stack(predictions).astype(np.float32)
     if split.a is not None:
-        arrays["input"] = np.stack([split.a[i] for i, _ in chosen]).astype(np.float32)
+        arrays["input"] = np.stack([split.a[i][shown] for i, _ in chosen]).astype(np.float32)
     folder.mkdir()
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)

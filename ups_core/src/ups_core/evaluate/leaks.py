@@ -124,9 +124,7 @@ def strides(one: Split, other: Split) -> tuple[int, int] | None:
     """Of which nodes both grids are made: every k-th of ``one``, every l-th of ``other``; None if of none."""
     if one.scattered:
         return (1, 1) if one.u.shape[-1] == other.u.shape[-1] else None
-    for axis in "XY":
-        if axis not in one.coordinates:
-            continue
+    for axis in (letter for letter in one.coordinates if letter != "T"):
         x, y = one.coordinates[axis], other.coordinates[axis]
         k, l = max(1, len(x) // len(y)), max(1, len(y) // len(x))  # noqa: E741
         if x[::k].shape != y[::l].shape or not np.allclose(x[::k], y[::l], rtol=1e-5, atol=1e-6):

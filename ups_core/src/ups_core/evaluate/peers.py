@@ -149,7 +149,7 @@ def resample(
     boundary: Mapping[str, str],
 ) -> np.ndarray:
     """(C, X[, Y]) from the nodes ``source`` to the nodes ``target``, linearly along each axis in turn."""
-    for axis, letter in enumerate([a for a in "XY" if a in source], start=1):
+    for axis, letter in enumerate([a for a in "XYZ" if a in source], start=1):
         old, new = source[letter], target[letter]
         if len(old) == len(new) and np.array_equal(old, new):
             continue

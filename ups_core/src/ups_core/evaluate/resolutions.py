@@ -82,7 +82,7 @@ def _at(solver: Solver, split: Split, frames: Window, factor: float) -> Setting:
     own = split.u.shape[3:]
     points = tuple(round(n * factor) for n in own)
     coordinates = {"T": split.coordinates["T"][frames.covered]}
-    for axis, count in zip("XY", points, strict=False):
+    for axis, count in zip("XYZ", points, strict=False):
         x = split.coordinates[axis]
         length = (x[-1] - x[0]) * len(x) / (len(x) - 1)
         coordinates[axis] = x[0] + length / count * np.arange(count)

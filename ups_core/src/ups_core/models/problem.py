@@ -264,7 +264,7 @@ class Problem:
         boundary = tuple(dataset["boundary"][axis] for axis in space)
         names = dataset["parameters"]
         vary = np.ptp(parameters, axis=0) > 0 if len(parameters) else np.zeros(len(names), bool)
-        square = len({len(n) for n in nodes}) <= 1 and len({family.box.get(axis) for axis in space}) == 1
+        square = len({*map(len, nodes[:2])}) <= 1 and len({family.box.get(axis) for axis in space[:2]}) == 1
         return cls(
             family=family.name,
             declaration=None if isinstance(dataset["family"], str) else dict(dataset["family"]),

@@ -26,7 +26,7 @@ def apply(element: Element, u: Tensor, problem: Problem, names: Sequence[str] = 
     """A_g u for the fields ``names`` (B, C, X[, Y]); without names there are no vectors among them."""
     for transform in element:
         u = _mirror(u, transform, problem)
-        u = u.transpose(-1, -2) if transform.transpose else u
+        u = u.transpose(2, 3) if transform.transpose else u
     return turned(element, u, problem, names)
 
 
@@ -34,7 +34,7 @@ def undo(element: Element, u: Tensor, problem: Problem, names: Sequence[str] = (
     """The inverse of :func:`apply`."""
     u = turned(element, u, problem, names, back=True)
     for transform in reversed(element):
-        u = u.transpose(-1, -2) if transform.transpose else u
+        u = u.transpose(2, 3) if transform.transpose else u
         u = _mirror(u, transform, problem)
     return u
 
@@ -144,7 +144,7 @@ def _factor(name: str, transform: Transform, problem: Problem) -> int:
 def _other(name: str, problem: Problem) -> str:
     """The component that a transpose puts in the place of this one."""
     for components in problem.vectors:
-        if name in components:
+        if name in components[:2]:
             return components[1 - components.index(name)]
     return name
 

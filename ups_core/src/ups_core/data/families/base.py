@@ -83,7 +83,7 @@ class RawLayout:
         axes = self.state_axes
         if len(self.parts) == 1 or "C" in axes:
             return axes
-        space = next(i for i, axis in enumerate(axes) if axis in "XYM")
+        space = next(i for i, axis in enumerate(axes) if axis in "XYZM")
         return f"{axes[:space]}C{axes[space:]}"
 
 
