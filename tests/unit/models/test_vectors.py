@@ -187,8 +187,8 @@ def test_in_three_dimensions_x_and_y_are_exchanged_and_z_stays():
     fields = ("p", "vx", "vy", "vz")
     cube = replace(
         FLOW, space="XYZ", fields=fields, inputs=fields, units=("1",) * 4, shape=(4, 4, 6),
-        spacing=(0.1,) * 3, boundary=("periodic",) * 3, wall=(False,) * 3, conserved=(False,) * 4, vectors=(("vx", "vy", "vz"),),
-        symmetries=(*SYMMETRIES, Transform("through z", flip=("Z",))),
+        spacing=(0.1,) * 3, boundary=("periodic",) * 3, wall=(False,) * 3, conserved=(False,) * 4,
+        vectors=(("vx", "vy", "vz"),), symmetries=(*SYMMETRIES, Transform("through z", flip=("Z",))),
     )  # fmt: skip
     u = torch.randn(2, 4, 4, 4, 6)
     exchanged = apply((SYMMETRIES[1],), u, cube, fields)
