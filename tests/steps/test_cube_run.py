@@ -39,7 +39,7 @@ metadata: {name: tiny-cube}
 spec:
   datasetRef: {name: tiny-cube}
   threads: 1
-  analysis: {samples: 2}
+  analysis: {samples: 1}
   evaluation: {peers: [persistence, fno]}
   stages:
     - name: operator

@@ -28,7 +28,7 @@ metadata: {name: tiny-flock}
 spec:
   datasetRef: {name: tiny-flock}
   threads: 1
-  analysis: {samples: 2}
+  analysis: {samples: 1}
   stages:
     - name: operator
       config:
@@ -76,7 +76,7 @@ def test_a_run_is_judged_and_reported(run):
     assert "Power spectra" not in text
     (card,) = store.glob("objects/analyze/*/*/MODEL_CARD.md")
     assert "number of particles | 40 in training; refused below 30 and above 160" in card.read_text()
-    assert len(list(store.glob("objects/analyze/*/*/films/*.mp4"))) == 2
+    assert len(list(store.glob("objects/analyze/*/*/films/*.mp4"))) == 1
 
 
 def test_rollouts_stay_in_the_box_and_know_no_order(surrogate):
