@@ -33,7 +33,7 @@ spec:
     - name: operator
       config:
         architecture: {name: points, width: 8, tokens: 8, nodes: 8, groups: 2}
-        steps: 150
+        steps: 400
         unroll: 2
         batchSize: 4
         validations: 2
