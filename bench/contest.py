@@ -30,23 +30,28 @@ REFERENCE = {"modes": 16, "lr": 4e-3, "noise": 0.01}
 
 @dataclass(frozen=True)
 class Field:
-    """Where a row's contenders meet: an example, what of it is changed, and how long they train."""
+    """Where a row's contenders meet: an example, what of it is changed, and how long they train.
+
+    ``before`` is a stage in front of the ``operator``, with a limit of its own.
+    """
 
     file: str
     seconds: float
     changes: Sequence[str] = ()
+    before: str = ""
 
     def train(
         self, scratch: Path, config: str = OURS, *, peers: str = "", seeds: int = SEEDS
     ) -> list[Trained]:
         """One run a seed. ``peers`` are trained or run beside it."""
-        stage = f"{{name: operator, config: {{{config}, cpuBudgetSeconds: {self.seconds}}}}}"
+        operator = f"{{name: operator, config: {{{config}, cpuBudgetSeconds: {self.seconds}}}}}"
+        stages = ", ".join(filter(None, (self.before, operator)))
         return [
             train(
                 self.file,
                 scratch / "store",
                 *self.changes,
-                f"spec.stages=[{stage}]",
+                f"spec.stages=[{stages}]",
                 f"spec.evaluation.peers=[{peers}]",
                 f"spec.seed={seed}",
             )
