@@ -11,6 +11,7 @@ from ups_core.data.extremes import InitialStates, asked, how_far, mean_square, r
 from ups_core.data.families import family
 from ups_core.data.families.base import Field
 from ups_core.data.splits import Sample
+from ups_core.errors import InvalidSpec
 
 
 def test_which_statistics_are_asked_for():
@@ -70,3 +71,10 @@ def test_how_far():
 
     found = how_far("rms", samples(4, 3, 8), samples(1, 2))
     assert found == {"largest": "rms", "here": [3, 4, 8], "train": [1, 1.5, 2]}
+
+
+def test_places_alone_rank_no_states():
+    places = replace(family("vicsek"), fields=(Field("x"), Field("y")), velocities=())
+    for name in ("rms", "gradient"):
+        with pytest.raises(InvalidSpec, match="nothing but places"):
+            mean_square(name, np.zeros((3, 2, 7)), {}, places)

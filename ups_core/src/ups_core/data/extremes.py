@@ -50,19 +50,12 @@ def mean_square(
     """(n, C, X[, Y]) to the mean over space (n, C), float64: of u² for ``rms``, of |∇u|² for ``gradient``.
 
     The gradient is that of differences between neighbouring nodes, across the boundary where it is periodic:
-    InvalidSpec where there are none. Where particles are is no measure of how far out a state lies.
+    InvalidSpec where there are none. Where particles are is no measure of how far out a state lies: (n, C')
+    of the other fields, and InvalidSpec where there are none of these.
     """
-    if statistic == "gradient" and family.kind != "grid":
-        raise InvalidSpec(
-            "scattered points have no gradient to rank their states by",
-            where="spec.splits",
-            found=f"largest: gradient, for family {family.name} of kind {family.kind}",
-            expected="largest: rms",
-            fix="rank by rms, or choose the split by pattern or where",
-        )
-    states = (
-        states[:, [f.name not in family.positions for f in family.fields]] if family.positions else states
-    )
+    _check_measure(statistic, family)
+    if family.positions:
+        states = states[:, [field.name not in family.positions for field in family.fields]]
     u = np.asarray(states, np.float64)
     space = tuple(range(2, u.ndim))
     if statistic == "rms":
@@ -78,6 +71,27 @@ def mean_square(
         width = np.diff(x).reshape(-1, *[1] * (u.ndim - 1 - axis))
         total += np.square(np.diff(values, axis=axis) / width).mean(axis=space)
     return total
+
+
+def _check_measure(statistic: str, family: Family) -> None:
+    """InvalidSpec where states of this family have no such size."""
+    if family.kind == "grid":
+        return
+    if len(family.positions) == len(family.fields):
+        lacks, fix = "nothing but places, which rank no states", "choose the split by pattern or where"
+    elif statistic == "gradient":
+        lacks, fix = (
+            "no gradient to rank their states by",
+            "rank by rms, or choose the split by pattern or where",
+        )
+    else:
+        return
+    raise InvalidSpec(
+        f"scattered points have {lacks}",
+        where="spec.splits",
+        found=f"largest: {statistic}, for family {family.name} of kind {family.kind}",
+        fix=fix,
+    )
 
 
 def relative(squares: np.ndarray) -> np.ndarray:
