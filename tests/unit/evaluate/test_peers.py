@@ -1,10 +1,12 @@
-"""The mean predictor on another grid, and particles that go straight on."""
+"""The mean predictor on another grid; particles that go straight on, and how far they may go."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from ups_core.data.families import family
+from ups_core.evaluate.beyond import largest_energy
 from ups_core.evaluate.peers import one_step_persistence, persistence, resample
 from ups_core.evaluate.split import Split, Window
 
@@ -40,3 +42,10 @@ def test_particles_go_on_with_their_velocities() -> None:
         np.testing.assert_allclose(one[:, t, 2], u[:, t + 1, 2] + 0.5 * u[:, t + 1, 0])
     still = Split("test", u, None, np.zeros((2, 0)), (), times, ())
     np.testing.assert_array_equal(persistence(still, slice(0, 2), frames)[:, 2], u[:, 1])
+
+
+def test_particles_that_are_far_off_are_not_unbounded() -> None:
+    u = np.ones((2, 3, 4, 5))
+    u[1, 2] = 2
+    split = Split("train", u, None, np.zeros((2, 0)), (), {"T": np.arange(3.0)}, (), "particles")
+    assert largest_energy(split, family("vicsek")).tolist() == [0, 0, 4, 4]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ups_core.data.families.base import Family
 from ups_core.evaluate import metrics, peers
 from ups_core.evaluate.split import BATCH_VALUES, Split, Window
 
@@ -18,12 +19,15 @@ from ups_core.evaluate.split import BATCH_VALUES, Split, Window
 BOUND = 4.0
 
 
-def largest_energy(train: Split) -> np.ndarray:
-    """The largest mean square of each field over all frames of a split: (C,)."""
+def largest_energy(train: Split, family: Family) -> np.ndarray:
+    """The largest mean square of each field over all frames of a split: (C,).
+
+    0, which bounds nothing, for where particles are: they may go anywhere in the box.
+    """
     largest = np.zeros(train.u.shape[2])
     for batch in train.batches():
         largest = np.maximum(largest, _energy(train.u[batch]).max(axis=(0, 1)))
-    return largest
+    return np.where([field.name in family.positions for field in family.fields], 0.0, largest)
 
 
 def lifetimes(

@@ -122,7 +122,7 @@ def judge_transient(
     flat |= judge_leads(model, split, frames, rollout.error)
     flat |= {f"solver.at{s.points}.rollout.nrmse": s.error for s in settings if s.points != split.u.shape[3]}
     if more := int(asked.get("beyond") or 0):
-        energy, longer = beyond.largest_energy(train), Window(frames.given, frames.steps + more)
+        energy, longer = beyond.largest_energy(train, family), Window(frames.given, frames.steps + more)
         for name, who in trained.items():
             lived = beyond.lifetimes(who, split, longer, energy, tick)
             flat |= _quantiles(f"{name}.beyond", lived)
