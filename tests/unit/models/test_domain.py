@@ -11,7 +11,7 @@ import pytest
 from ups_core.errors import DataInvalid
 from ups_core.models.domain import DEVIATIONS, MARGIN, Channel, Domain, Parameter
 from ups_core.models.limits import check_coordinates, check_parameter, check_units, check_values, limits
-from ups_core.models.problem import Problem
+from ups_core.models.problem import Motion, Problem
 
 U = Channel("u", "m/s", low=-2.0, high=4.0, std=1.5)
 NU = Parameter("nu", 0.001, 0.1, logarithmic=True)
@@ -126,3 +126,19 @@ def test_limits_are_told_in_words(line: Callable[..., Problem]) -> None:
     assert told["values of u"] == "-2 to 4 in training; refused below -6.5 and above 8.5"
     assert told["nu"].startswith("0.001 to 0.1 in training; refused below 0.0007943 and above 0.1259")
     assert told["time between frames"] == "0.1"
+
+
+def test_where_particles_may_be_is_told_where_it_is_less_than_the_box(line: Callable[..., Problem]) -> None:
+    x, y = Channel("x", "1", low=0.0, high=1.0, std=0.3), Channel("y", "1", low=0.4, high=0.5, std=0.03)
+    gas = line(
+        space="XY", fields=("x", "y"), inputs=("x", "y"), units=("1", "1"), shape=(20,), spacing=(), wall=(),
+        boundary=("periodic", "neumann"), conserved=(False, False), bounded=(False, False),
+        box=((0.0, 1.0), (0.0, 1.0)), motion=Motion((0, 1), (), stride=0.1, carried=()),
+    )  # fmt: skip
+    held = Domain((x, y), (), (), False, {"train": 8, "val": 2}, "0" * 64)
+    told = dict(limits(held, gas))
+    assert told["values of y"] == "0.4 to 0.5 in training; refused below 0.31 and above 0.59"
+    assert "values of x" not in told
+    far = np.full((1, 2, 20), 0.9)
+    with pytest.raises(DataInvalid, match="y is far outside what training has seen"):
+        check_values(held, far, 0)

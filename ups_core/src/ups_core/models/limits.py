@@ -129,10 +129,12 @@ def check_values(domain: Domain, values: np.ndarray, first: int) -> None:
 def limits(domain: Domain, problem: Problem) -> Iterator[tuple[str, str]]:
     """What is refused, in words: (what, what it must be)."""
     positions = [problem.fields[c] for c in problem.motion.positions] if problem.motion else []
+    boxed = dict(zip(positions, problem.box or (), strict=False))
     for channel in domain.channels:
-        if channel.name in positions:
-            continue  # where they may be is said of the domain
         low, high = channel.allowed
+        first, last = boxed.get(channel.name, (-math.inf, math.inf))
+        if low <= first and last <= high:
+            continue  # any place in the box will do, and the box is told below
         yield (
             f"values of {channel.name}{_about(domain)}",
             f"{channel.low:.4g} to {channel.high:.4g} in training; "
