@@ -78,3 +78,12 @@ def test_on_a_periodic_grid_a_shift_by_coarse_cells_commutes(torus):
     model = UNetConfig.model_validate({"width": 16, "levels": 3}).build(torus(shape=(16, 12)))
     u, none = torch.randn(1, 2, 16, 12), torch.zeros(1, 0)
     torch.testing.assert_close(model(u.roll((4, 8), (2, 3)), none), model(u, none).roll((4, 8), (2, 3)))
+
+
+@pytest.mark.parametrize("kind", ["periodic", "neumann"])
+def test_a_single_point_of_three_dimensions_stays(kind):
+    h, boundary = torch.randn(2, 3, 1, 4, 1), (kind,) * 3
+    coarse = coarsen(h, boundary)
+    assert coarse.shape == (2, 3, 1, 2, 1)
+    torch.testing.assert_close(coarsen(h[:, :, :, :1], boundary), h[:, :, :, :1])
+    assert refine(coarse, h.shape[2:], boundary).shape == h.shape

@@ -119,11 +119,13 @@ def coarsen(h: Tensor, boundary: Sequence[str]) -> Tensor:
 
     Axes are cut into pairs, but for an odd one between walls: there every other node stays, both outermost
     ones included (2n + 1 nodes become n + 1). So the coarse grid is its own mirror image as the fine one is.
+    A single point stays: a code of three dimensions has soon as few.
     """
-    pairs = _pairs(h.shape[2:], boundary)
-    window, margin = [2 if two else 3 for two in pairs], [0 if two else 1 for two in pairs]
-    pool = POOL[len(pairs)]
-    return pool(h, window, stride=2, padding=margin, ceil_mode=True, count_include_pad=False)
+    pairs = zip(h.shape[2:], _pairs(h.shape[2:], boundary), strict=True)
+    window = [1 if n == 1 else 2 if two else 3 for n, two in pairs]
+    step, margin = [min(w, 2) for w in window], [w // 3 for w in window]
+    pool = POOL[len(window)]
+    return pool(h, window, stride=step, padding=margin, ceil_mode=True, count_include_pad=False)
 
 
 def refine(h: Tensor, shape: Sequence[int], boundary: Sequence[str]) -> Tensor:
