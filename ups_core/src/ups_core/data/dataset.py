@@ -130,9 +130,10 @@ class Split:
 
     @cached_property
     def coordinates(self) -> dict[str, np.ndarray]:
-        """``x``, in two dimensions ``y``, and ``t`` where there is time: float64 nodes.
+        """``x``, in two dimensions ``y``, in three ``z``, and ``t`` where there is time: float64 nodes.
 
-        On a mesh ``x`` and ``y`` are (M,) where all samples share the points, else (N, M).
+        On a mesh ``x`` and ``y`` are (M,) where all samples share the points, else (N, M). Particles have
+        ``t`` alone: their places are among the fields.
         """
         family, places = self.dataset.family, []
         for file, indices in self.parts if family.kind == "mesh" else ():
