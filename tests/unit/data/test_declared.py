@@ -42,6 +42,16 @@ MESH = {
     "boundary": {"x": "periodic", "y": "periodic"},
     "box": {"x": [0.0, 1.0], "y": [0.0, 1.0]},
 }
+PARTICLES = {
+    "kind": "particles",
+    "space": "XY",
+    "fields": [{"name": name} for name in ("vx", "vy", "x", "y", "q")],
+    "positions": ["x", "y"],
+    "velocities": ["vx", "vy"],
+    "layout": {"state": "u", "axes": "NTMC", "coordinates": {"t": "t"}},
+    "boundary": {"x": "periodic", "y": "neumann"},
+    "box": {"x": [0.0, 1.0], "y": [0.0, 1.0]},
+}
 
 
 def at(given: dict, **changes) -> dict:
@@ -62,7 +72,9 @@ TOGETHER = at(APART, layout__state=["uv", "w"], layout__axes="NTMC")
 
 
 @pytest.mark.parametrize(
-    "good", [LINE, STEADY, MESH, APART, TOGETHER], ids=["line", "steady", "mesh", "apart", "together"]
+    "good",
+    [LINE, STEADY, MESH, PARTICLES, APART, TOGETHER],
+    ids=["line", "steady", "mesh", "particles", "apart", "together"],
 )
 def test_little_need_be_said(good):
     one = family({"name": "mine", **good})
@@ -159,6 +171,15 @@ MISTAKES = {
     ),
     "layout.axes is NTC; it needs each of N, T, M, C once": at(APART, layout__axes="NTC"),
     "layout.axes is NTX; it needs each of N, T, M once": at(APART, layout__axes="NTX"),
+    "kind particles needs a plane": at(PARTICLES, space="XYZ", boundary=dict.fromkeys("xyz", "periodic")),
+    "positions is for kind particles, which needs a field for every axis": at(PARTICLES, positions=["x"]),
+    "velocities is for kind particles, and has a field for every axis": at(MESH, velocities=["u", "v"]),
+    "positions names z; fields are": at(PARTICLES, positions=["x", "z"]),
+    "positions, velocities and vectors name vx twice": at(PARTICLES, vectors=[["vx", "vy"]]),
+    "conserved names y, which is where particles are": at(PARTICLES, conserved=["q", "y"]),
+    "kind particles is for transient problems": at(PARTICLES, steady=True, inputs=[{"name": "k"}]),
+    "symmetries with sign -1 turn velocities": at(PARTICLES, symmetries=[{"name": "odd", "sign": -1}]),
+    "layout.coordinates names x; axes are t": at(PARTICLES, layout__coordinates={"t": "t", "x": "x"}),
     "at least 1 item": at(APART, layout__state=[]),
 }
 

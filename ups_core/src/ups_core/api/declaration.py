@@ -174,12 +174,12 @@ class Declaration(Model):
             yield f"no parameter can be called {taken[0]}: converted files have an array of that name"
         if set(self.boundary) != set(space):
             yield f"boundary needs {' and '.join(space)}, found {', '.join(self.boundary) or 'none'}"
+        if self.kind != "grid" and self.space != "XY":
+            yield f"kind {self.kind} needs a plane, space XY"
         if set(self.box) != (set() if self.kind == "grid" else set(space)):
             yield "box is for kinds mesh and particles, which need the ends of the domain along every axis"
         if any(low >= high for low, high in self.box.values()):
             yield "box gives the lower end of an axis first"
-        if self.kind != "grid" and self.space != "XY":
-            yield f"kind {self.kind} needs a plane, space XY"
         yield from self._of_particles(space, fields)
         yield from self._of_layout(space)
         yield from self._of_equation(space, fields, inputs)
@@ -263,6 +263,8 @@ class Declaration(Model):
         named = [*self.positions, *self.velocities, *(name for vector in self.vectors for name in vector)]
         if moving and (twice := _twice(named)):
             yield f"positions, velocities and vectors name {twice} twice"
+        if self.velocities and any(each.sign < 0 for each in self.symmetries):
+            yield "symmetries with sign -1 turn velocities, and leave positions where they are"
         if placed := sorted({*self.positions} & {*(self.conserved or [])}):
             yield f"conserved names {placed[0]}, which is where particles are"
 
