@@ -177,6 +177,7 @@ MISTAKES = {
     "positions names z; fields are": at(PARTICLES, positions=["x", "z"]),
     "positions, velocities and vectors name vx twice": at(PARTICLES, vectors=[["vx", "vy"]]),
     "conserved names y, which is where particles are": at(PARTICLES, conserved=["q", "y"]),
+    "layout.nodes is for grids": at(PARTICLES, layout={**PARTICLES["layout"], "nodes": "left"}),
     "kind particles is for transient problems": at(PARTICLES, steady=True, inputs=[{"name": "k"}]),
     "symmetries with sign -1 turn velocities": at(PARTICLES, symmetries=[{"name": "odd", "sign": -1}]),
     "layout.coordinates names x; axes are t": at(PARTICLES, layout__coordinates={"t": "t", "x": "x"}),

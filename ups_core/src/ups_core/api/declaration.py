@@ -200,6 +200,8 @@ class Declaration(Model):
             yield f"times: a {'steady' if steady else 'transient'} problem {wanted}"
         nodes = [] if self.kind == "particles" else space
         yield from _among("layout.coordinates", known, ["t", *nodes], "axes")
+        if layout.nodes is not None and self.kind != "grid":
+            yield "layout.nodes is for grids"
         missing = [axis for axis in nodes if axis not in known]
         if missing and (self.kind == "mesh" or layout.nodes is None):
             yield f"layout.coordinates lacks {', '.join(missing)}, and layout.nodes is not given"
@@ -226,7 +228,8 @@ class Declaration(Model):
         yield from _among("shifts", self.shifts, periodic, "periodic axes")
         flipped = {axis for each in self.symmetries for axis in each.flip}
         yield from _among("symmetries", flipped, space, "axes of space")
-        if unshifted := sorted((flipped & set(periodic)) - set(self.shifts)):
+        unshifted = sorted((flipped & set(periodic)) - set(self.shifts))
+        if unshifted and self.kind == "grid":
             yield f"a mirror along a periodic axis needs {unshifted[0]} in shifts: it moves the nodes"
         square = len(space) > 1 and self.boundary.get("x") == self.boundary.get("y")
         if not square and any(each.transpose for each in self.symmetries):
