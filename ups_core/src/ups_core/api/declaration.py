@@ -200,11 +200,11 @@ class Declaration(Model):
             yield f"times: a {'steady' if steady else 'transient'} problem {wanted}"
         nodes = [] if self.kind == "particles" else space
         yield from _among("layout.coordinates", known, ["t", *nodes], "axes")
-        if layout.nodes is not None and self.kind != "grid":
-            yield "layout.nodes is for grids"
         missing = [axis for axis in nodes if axis not in known]
         if missing and (self.kind == "mesh" or layout.nodes is None):
             yield f"layout.coordinates lacks {', '.join(missing)}, and layout.nodes is not given"
+        if layout.nodes is not None and self.kind != "grid":
+            yield "layout.nodes is for grids"
         yield from _among("layout.constants", layout.constants, self.parameters, "parameters")
 
     def _of_state(self, needed: str) -> Iterator[str]:
