@@ -86,13 +86,24 @@ def test_nothing_goes_through_a_wall(model):
 
 def test_displacements_are_the_shortest_ones_in_strides():
     u, start = states(seed=1), states(seed=2)
-    found = displaced(u, start, PROBLEM)
+    _, found = displaced(u, u, start, PROBLEM)
     x = torch.stack([u[:, 2] + k - start[:, 2] for k in (-1, 0, 1)])
     nearest = x.gather(0, x.abs().argmin(0)[None])[0]
     torch.testing.assert_close(found[:, 2], nearest / 0.02)
     torch.testing.assert_close(found[:, 3], (u[:, 3] - start[:, 3]) / 0.02)
     torch.testing.assert_close(found[:, [0, 1, 4]], u[:, [0, 1, 4]])
     assert units(PROBLEM)[:, 0].tolist() == pytest.approx([1, 1, 0.02, 0.02, 1])
+
+
+@pytest.mark.parametrize("gone", [0.25, 0.499, 0.75])
+def test_a_miss_is_as_large_however_far_particles_have_gone(gone):
+    start = states()
+    truth, prediction = start.clone(), start.clone()
+    truth[:, 2] = (start[:, 2] + gone) % 1
+    prediction[:, 2] = (start[:, 2] + gone + 0.002) % 1
+    predicted, true = displaced(prediction, truth, start, PROBLEM)
+    torch.testing.assert_close((predicted - true)[:, 2], torch.full((3, 20), 0.1), atol=1e-4, rtol=0)
+    assert (predicted - true)[:, [0, 1, 3, 4]].abs().max() == 0
 
 
 def test_without_velocities_displacements_are_all():

@@ -60,19 +60,23 @@ class OnParticles(nn.Module):
         return torch.cat([after, moved], dim=1)[:, self.order]
 
 
-def displaced(u: Tensor, start: Tensor, problem: Problem) -> Tensor:
-    """u (B, C, M) with, in place of where particles are, how far they are from ``start`` (B, C, M).
+def displaced(prediction: Tensor, truth: Tensor, start: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
+    """Both (B, C, M) with, in place of where particles are, how far they are from ``start`` (B, C, M).
 
-    The shortest way, in units of how far particles go in a frame: then all channels are of order one, and
-    places count in a loss as much as velocities.
+    The truth has gone the shortest way, in units of how far particles go in a frame: then all channels are of
+    order one, and places count in a loss as much as velocities. The prediction has gone as far, and from
+    there the shortest way to where it is: else one that misses by little, about half a period from the start,
+    could count as a whole period off.
     """
     motion = problem.motion
     assert motion is not None
-    channels = [u[:, c] for c in range(u.shape[1])]  # (B, M) each
+    predicted, true = list(prediction.unbind(1)), list(truth.unbind(1))  # (B, M) each
     for c, kind in zip(motion.positions, problem.boundary, strict=True):
-        way = u[:, c] - start[:, c]
-        channels[c] = (way - way.round() if kind == "periodic" else way) / motion.stride
-    return torch.stack(channels, dim=1)
+        way, off = truth[:, c] - start[:, c], prediction[:, c] - truth[:, c]
+        if kind == "periodic":
+            way, off = way - way.round(), off - off.round()
+        predicted[c], true[c] = (way + off) / motion.stride, way / motion.stride
+    return torch.stack(predicted, dim=1), torch.stack(true, dim=1)
 
 
 def units(problem: Problem) -> Tensor:

@@ -282,9 +282,7 @@ def mean_free_noise(u: Tensor, largest: float, generator: torch.Generator) -> Te
 def _loss(config: OperatorConfig, problem: Problem) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Of prediction, truth and what was given."""
     if problem.motion is not None:
-        return lambda prediction, truth, given: relative_l2(
-            displaced(prediction, given, problem), displaced(truth, given, problem)
-        )
+        return lambda prediction, truth, given: relative_l2(*displaced(prediction, truth, given, problem))
     if config.loss == "h1":
         return lambda prediction, truth, _: relative_h1(prediction, truth, problem.spacing, problem.boundary)
     return lambda prediction, truth, _: relative_l2(prediction, truth)
