@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ups_core.api.architectures import PointsConfig
 from ups_core.data.families.base import Transform
+from ups_core.models.accepted import Accepted
 from ups_core.models.particles import OnParticles, displaced, units
 from ups_core.models.problem import Motion, Problem
 from ups_core.models.symmetry import group
@@ -135,3 +136,16 @@ def test_an_image_of_a_motion_is_a_motion(motion):
     )
     torch.testing.assert_close(images[0][:, 4], u[:, 4])
     assert (images[0][:, :2] - u[:, :2]).abs().amax((1, 2)).count_nonzero() > 40
+
+
+def test_places_far_from_the_box_lose_no_digits():
+    """Of float64, or of whole numbers that the box does not begin with."""
+    far = np.zeros((1, 5, 3))
+    far[:, 2] = 2e6 + 0.123456
+    part = Accepted(far, np.zeros((1, 0)), 1, False, periods=PROBLEM.periods).part(slice(0, 1))
+    assert part.dtype == np.float32
+    np.testing.assert_allclose(part[0, 2], 0.123456, rtol=1e-6)
+    shifted = replace(PROBLEM, box=((0.5, 2.0), (0.0, 3.0)))
+    whole = np.full((1, 5, 3), 3)
+    part = Accepted(whole, np.zeros((1, 0)), 1, False, periods=shifted.periods).part(slice(0, 1))
+    np.testing.assert_array_equal(part[0, 2], 1.5)

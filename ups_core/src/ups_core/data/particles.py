@@ -59,7 +59,8 @@ def wrapped(u: np.ndarray, found: Sequence[Period]) -> np.ndarray:
     u = u.copy()
     for period in found:
         x = u[..., period.channel, :].astype(np.float64)
-        u[..., period.channel, :] = period.low + np.mod(x - period.low, period.length)
+        with np.errstate(invalid="ignore"):  # whoever reads it says that it is not finite
+            u[..., period.channel, :] = period.low + np.mod(x - period.low, period.length)
     return u
 
 

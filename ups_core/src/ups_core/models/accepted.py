@@ -43,8 +43,9 @@ class Accepted:
         return (slice(i, min(i + size, len(self.values))) for i in range(0, len(self.values), size))
 
     def part(self, batch: slice) -> np.ndarray:
-        # A copy: torch wants writable memory.
-        return wrapped(np.array(self.values[batch], dtype=np.float32), self.periods)
+        # Places far from the box have no digits to lose before they are wrapped.
+        values = np.asarray(self.values[batch], dtype=np.float64 if self.periods else None)
+        return wrapped(values, self.periods).astype(np.float32)  # a copy: torch wants writable memory
 
     def where(self, batch: slice) -> Tensor | None:
         """The places (B, M, D) of these rows; None on a grid."""
