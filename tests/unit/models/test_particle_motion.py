@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from ups_core.api.architectures import PointsConfig
+from ups_core.data.families import family
 from ups_core.data.families.base import Transform
+from ups_core.errors import DataInvalid
 from ups_core.models.accepted import Accepted
 from ups_core.models.particles import OnParticles, displaced, units
 from ups_core.models.problem import Motion, Problem
@@ -149,3 +151,12 @@ def test_places_far_from_the_box_lose_no_digits():
     whole = np.full((1, 5, 3), 3)
     part = Accepted(whole, np.zeros((1, 0)), 1, False, periods=shifted.periods).part(slice(0, 1))
     np.testing.assert_array_equal(part[0, 2], 1.5)
+
+
+def test_velocities_need_one_time_step():
+    found = {"stride": 0.01, "fields": {name: {"std": 1.0} for name in ("x", "y", "vx", "vy")}}
+    uneven = replace(PROBLEM, fields=("x", "y", "vx", "vy"), dt=None)
+    with pytest.raises(DataInvalid, match="not equally far apart in time"):
+        Motion.read(family("vicsek"), uneven, found)
+    places = replace(family("vicsek"), velocities=())
+    assert Motion.read(places, uneven, found).carried == ()

@@ -80,8 +80,14 @@ class Motion:
 
     @classmethod
     def read(cls, family: Family, problem: Problem, statistics: Mapping[str, Any]) -> Motion:
-        """Of ``normaliser.json``. DataInvalid where no particle moves."""
-        assert problem.dt is not None
+        """Of ``normaliser.json``. DataInvalid where no particle moves, or times of velocities are uneven."""
+        if family.velocities and problem.dt is None:
+            raise DataInvalid(
+                "frames are not equally far apart in time: velocities carry particles by no one distance",
+                where="the times of the training split",
+                expected="one time step",
+                fix="give data of equidistant times, or declare no velocities",
+            )
         if not statistics["stride"] > 0:
             raise DataInvalid(
                 "no particle moves in the training split",
@@ -98,7 +104,7 @@ class Motion:
             velocities=velocities,
             stride=float(statistics["stride"]),
             carried=tuple(
-                std[c] * problem.dt / length for c, length in zip(velocities, lengths, strict=False)
+                std[c] * (problem.dt or 0) / length for c, length in zip(velocities, lengths, strict=False)
             ),
         )
 
