@@ -57,6 +57,15 @@ def test_a_mean_that_nobody_declared_is_said_to_be_seen(
     assert "The training data keep the spatial mean of u, which nobody declared" in html
 
 
+def test_times_need_not_be_equidistant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = advection(tmp_path / "data")
+    dataset = json.loads((data / "dataset.json").read_text())
+    (data / "dataset.json").write_text(json.dumps(dataset | {"dt": None}))
+    (data / "model.json").write_text(json.dumps(trained_on(data)))
+    report(data, tmp_path, Wave(), monkeypatch)
+    assert "Time between frames: not always the same" in (tmp_path / "report" / "MODEL_CARD.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("boost", "seen", "words"),
     [

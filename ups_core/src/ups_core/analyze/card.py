@@ -56,7 +56,8 @@ def _predicts(problem: Problem, step: str | None, dataset: Mapping[str, Any]) ->
             ("Arrays", f"float32, (N, {len(problem.inputs)}, {axes}) to (N, {len(problem.fields)}, {axes})")
         )
     else:
-        facts += [("State", _named(dataset["fields"])), ("Time between frames", f"{problem.dt:.6g}")]
+        between = "not always the same" if problem.dt is None else f"{problem.dt:.6g}"
+        facts += [("State", _named(dataset["fields"])), ("Time between frames", between)]
         if step is not None:
             facts.append(("Frames in a step", step))
         facts.append(
