@@ -186,3 +186,17 @@ def test_a_surrogate_is_asked_from_such_a_file(tmp_path, suffix):
             file["v"] = VX[:2]
         with pytest.raises(DataInvalid, match=r"do not belong together\n.*raw.h5:v\n"):
             read(path, mine)
+
+
+def test_an_array_tells_the_unit_of_all_its_channels_or_none(tmp_path):
+    layout = {"state": ["p", "V"], "axes": "NTXYC", "coordinates": {"t": "t", "x": "x", "y": "y"}}
+    fields = [{"name": name} for name in ("p", "Vx", "Vy")]
+    declaration = {"name": "mine", **FLOW, "fields": fields, "layout": layout}
+    mine = problem_of(family(declaration), declaration)
+    path = write(tmp_path / "raw.h5", p=DENSITY[..., None], V=VALUES[..., 1:])
+    assert read(path, mine).units == {}
+    for name, unit, found in (("V", "m/s", {"Vx": "m/s", "Vy": "m/s"}), ("p", "Pa", {"p": "Pa"})):
+        with h5py.File(path, "a") as file:
+            file["V"].attrs.pop("units", None)
+            file[name].attrs["units"] = unit
+        assert read(path, mine).units == found

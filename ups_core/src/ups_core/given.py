@@ -249,24 +249,34 @@ def _check_parameters(arrays: Mapping[str, RawArray], samples: int, path: Path) 
 
 
 def _stated_units(reader: RawReader, layout: RawLayout) -> list[object]:
-    """Units of the channels: those of the arrays, one array after the other, else the file's."""
-    own = [reader.array_attributes.get(part, {}) for part in layout.parts]
-    stated = [place["units"] for place in own if "units" in place] or [reader.attributes.get("units", [])]
-    return [unit for units in stated for unit in ([units] if isinstance(units, str) else units)]
+    """Units of the channels: those of the arrays, None where one tells none, else the file's.
+
+    Where an array of several channels tells one unit, as of a vector, it is that of all of them.
+    """
+    axes, stated = layout.state_axes, []
+    for part in layout.parts:
+        units = reader.array_attributes.get(part, {}).get("units")
+        channels = reader.arrays[part].shape[axes.index("C")] if "C" in axes else 1
+        stated += [units] * channels if units is None or isinstance(units, str) else [*units]
+    if any(unit is not None for unit in stated):
+        return stated
+    units = reader.attributes.get("units", [])
+    return [units] if isinstance(units, str) else [*units]
 
 
 def _units(units: Iterable[object], path: Path, problem: Problem) -> dict[str, str]:
     """Channel to unit; none where nothing is said of them."""
-    named = [str(unit) for unit in units]
+    named = [None if unit is None else str(unit) for unit in units]
     if len(named) not in (0, len(problem.inputs)):
         raise DataInvalid(
             "there is not one unit for each channel",
             where=f"{path}: units",
-            found=", ".join(named),
+            found=", ".join(map(str, named)),
             expected=f"{len(problem.inputs)}, of {', '.join(problem.inputs)}",
             fix="give units in this order",
         )
-    return dict(zip(problem.inputs, named, strict=False))
+    pairs = zip(problem.inputs, named, strict=False)
+    return {name: unit for name, unit in pairs if unit is not None}
 
 
 def _load(path: Path) -> np.ndarray:
