@@ -87,6 +87,20 @@ def test_what_is_behind_a_wall_is_refused(cached):
         cached(r=r)
 
 
+def test_momentum_that_a_wall_takes_is_not_conserved(pipeline, tmp_path):
+    (tmp_path / "raw").mkdir()
+    write(tmp_path / "raw/a.h5")
+    family = {**DECLARED, "conserved": ["vy"]}
+    raw = pipeline.run(
+        "fetch",
+        {"source": {}, "files": [{"name": "a.h5"}]},
+        options={"source": {"uri": str(tmp_path / "raw")}},
+    )
+    data = pipeline.run("convert", {"family": family, "convert": {}}, {"raw": raw})
+    with pytest.raises(DataInvalid, match="the mean over particles drifts"):
+        pipeline.run("validate", RECIPE | {"family": family}, {"data": data})
+
+
 def test_particles_have_no_nodes_and_no_gradient(cached, tmp_path):
     with pytest.raises(InvalidSpec, match="no n-th node"):
         cached({"stride": {"x": 2}})

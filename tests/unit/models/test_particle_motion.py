@@ -15,6 +15,7 @@ from ups_core.data.families.base import Transform
 from ups_core.errors import DataInvalid
 from ups_core.models.accepted import Accepted
 from ups_core.models.particles import OnParticles, displaced, units
+from ups_core.models.places import check_particles
 from ups_core.models.problem import Motion, Problem
 from ups_core.models.symmetry import group
 from ups_core.train import particles
@@ -151,6 +152,16 @@ def test_places_far_from_the_box_lose_no_digits():
     whole = np.full((1, 5, 3), 3)
     part = Accepted(whole, np.zeros((1, 0)), 1, False, periods=shifted.periods).part(slice(0, 1))
     np.testing.assert_array_equal(part[0, 2], 1.5)
+
+
+def test_a_particle_behind_a_wall_is_refused():
+    inside = states().numpy()
+    inside[:, 2] += 7  # along the periodic axis, any place will do
+    check_particles(PROBLEM, inside)
+    outside = inside.copy()
+    outside[1, 3, 5] = 3.5
+    with pytest.raises(DataInvalid, match=r"a particle lies outside of the domain\n.*y = 3.5\n.*0 to 3"):
+        check_particles(PROBLEM, outside)
 
 
 def test_velocities_need_one_time_step():

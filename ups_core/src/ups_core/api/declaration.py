@@ -118,8 +118,9 @@ class Declaration(Model):
     parameters: Names = []
     """Scalar physical parameters: attributes of a raw file, or its arrays with one value for each sample."""
     conserved: Names | None = None
-    """Fields whose spatial mean never changes; `[]` for none. Left out, on periodic grids: those whose mean
-    moves by less than a thousandth of a standard deviation within every training trajectory."""
+    """Fields whose spatial mean, or that over particles, never changes; `[]` for none. Left out, on periodic
+    grids: those whose mean moves by less than a thousandth of a standard deviation within every training
+    trajectory."""
     bounded: Names = []
     """Fields of which no value ever leaves the range of the initial state."""
     vectors: Annotated[

@@ -231,7 +231,9 @@ def _check_values(
         if key == "u"
         else []
     )
-    drift = _Drift(arrays.get(key + MEAN_SUFFIX), conserved) if any(conserved) and not family.steady else None
+    drift = None
+    if any(conserved) and not family.steady:
+        drift = _Drift(arrays.get(key + MEAN_SUFFIX), conserved, family)
     for rows in sample_blocks(array.shape, np.dtype(array.dtype).itemsize):
         block = array[rows]
         axes = tuple(range(1, block.ndim))
@@ -264,14 +266,15 @@ def _check_values(
 
 
 class _Drift:
-    """How far the spatial mean of conserved fields moves over a trajectory.
+    """How far the spatial mean of conserved fields, or that over particles, moves over a trajectory.
 
     Means come from the converter where it strided the grid, since a coarse grid of a sharp front has
     another mean; otherwise from the array itself.
     """
 
-    def __init__(self, means: Any, conserved: list[bool]) -> None:
+    def __init__(self, means: Any, conserved: list[bool], family: Family) -> None:
         self._means, self._conserved = means, np.flatnonzero(conserved)
+        self._mean = "mean over particles" if family.kind == "particles" else "spatial mean"
         self._drifts: list[np.ndarray] = []  # (N, C) largest |mean(t) - mean(0)|
         self._sums = np.zeros((3, len(self._conserved)))  # count, sum, sum of squares
 
@@ -297,7 +300,7 @@ class _Drift:
         if bad := np.flatnonzero(worst > tolerance).tolist():
             findings.add(
                 f"{where}[{bad[0]}]",
-                f"the spatial mean drifts by up to {worst.max():.2g} standard deviations, expected at most "
+                f"the {self._mean} drifts by up to {worst.max():.2g} standard deviations, expected at most "
                 f"{tolerance:g}, in {len(bad)} samples: {_some(bad)}",
             )
         return {"drift": float(worst.max()), "tolerance": tolerance}

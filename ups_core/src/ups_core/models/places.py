@@ -46,7 +46,7 @@ def places_of(
                 expected=f"{named}, {shape_text((points,))} or {shape_text((samples, points))} each",
                 fix=f"give coordinates {named} beside the values: a surrogate on scattered points needs them",
             )
-        _check_inside(key, x, kind, (low, high))
+        _check_inside(key, x, kind, (low, high), "point")
         along.append(np.broadcast_to(x, (samples, points)))
     check_number(problem, points, extrapolate=extrapolate)
     return np.stack(along, axis=-1)
@@ -70,19 +70,19 @@ def check_particles(problem: Problem, states: np.ndarray) -> None:
     """DataInvalid where a particle of states (N, C, M) is behind a wall."""
     positions = problem.motion.positions if problem.motion else ()
     for c, kind, ends in zip(positions, problem.boundary, problem.box or (), strict=False):
-        _check_inside(problem.fields[c], states[:, c], kind, ends)
+        _check_inside(problem.fields[c], states[:, c], kind, ends, "particle")
 
 
-def _check_inside(name: str, x: np.ndarray, kind: str, ends: tuple[float, float]) -> None:
+def _check_inside(name: str, x: np.ndarray, kind: str, ends: tuple[float, float], what: str) -> None:
     (low, high), finite = ends, np.isfinite(x)
     room = np.inf if kind == "periodic" else TOLERANCE * (high - low)
     inside = finite & (x >= low - room) & (x <= high + room)
     if not inside.all():
         raise DataInvalid(
-            "a point lies outside of the domain",
+            f"a {what} lies outside of the domain",
             found=f"{name} = {x[~inside][0]:g}",
             expected=f"{low:g} to {high:g}, as in training",
-            fix="leave such points out",
+            fix=f"leave such {what}s out",
         )
 
 
