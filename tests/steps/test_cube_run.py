@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from tiny_run import Ups
+from tiny_run import Ups, finished
 
 from ups_core import Surrogate
 
@@ -76,10 +75,7 @@ def run(ups: Ups, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict,
     folder = tmp_path_factory.mktemp("cube")
     (folder / "raw").mkdir()
     u = write(folder / "raw/a.hdf5")
-    (folder / "tiny.yaml").write_text(TINY)
-    done = ups("run", folder / "tiny.yaml", "--store", folder / "store", "-o", "json")
-    assert done.returncode == 0, done.stderr
-    return folder / "store", json.loads(done.stdout), u
+    return *finished(ups, folder, TINY), u
 
 
 def test_a_run_is_judged_and_reported(run):

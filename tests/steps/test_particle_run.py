@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import Ups
+from tiny_run import Ups, finished
 
 from ups_core import Surrogate
 from ups_core.errors import DataInvalid
@@ -43,11 +42,7 @@ spec:
 @pytest.fixture(scope="module")
 def run(ups: Ups, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     """The store of a finished run, and the run with its status."""
-    folder = tmp_path_factory.mktemp("particles")
-    (folder / "tiny.yaml").write_text(TINY)
-    done = ups("run", folder / "tiny.yaml", "--store", folder / "store", "-o", "json")
-    assert done.returncode == 0, done.stderr
-    return folder / "store", json.loads(done.stdout)
+    return finished(ups, tmp_path_factory.mktemp("particles"), TINY)
 
 
 @pytest.fixture(scope="module")

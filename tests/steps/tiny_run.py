@@ -38,6 +38,14 @@ spec:
 Ups = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def finished(ups: Ups, folder: Path, resources: str) -> tuple[Path, dict]:
+    """Run ``resources`` to the end: the store in ``folder``, and the TrainingRun with its status."""
+    (folder / "run.yaml").write_text(resources)
+    done = ups("run", folder / "run.yaml", "--store", folder / "store", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    return folder / "store", json.loads(done.stdout)
+
+
 def digests(store: Path) -> dict[str, str]:
     """Object path to digest of everything that is published in a file store."""
     manifests = store.glob("objects/*/*/manifest.json")
