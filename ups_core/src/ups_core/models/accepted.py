@@ -43,7 +43,7 @@ class Accepted:
         return (slice(i, min(i + size, len(self.values))) for i in range(0, len(self.values), size))
 
     def part(self, batch: slice) -> np.ndarray:
-        # Places far from the box have no digits to lose before they are wrapped.
+        # Wrapped in float64: far from the box, float32 has too few digits.
         values = np.asarray(self.values[batch], dtype=np.float64 if self.periods else None)
         return wrapped(values, self.periods).astype(np.float32)  # a copy: torch wants writable memory
 

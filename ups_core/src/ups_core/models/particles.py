@@ -33,9 +33,7 @@ class OnParticles(nn.Module):
         assert motion is not None
         self.network, self.stride = network, motion.stride
         self.places = list(motion.positions)
-        self.values = [c for c in range(len(problem.fields)) if c not in motion.positions]
-        #: Of (values, places) to the channels of the state.
-        self.order = [[*self.values, *self.places].index(c) for c in range(len(problem.fields))]
+        self.values, self.order = motion.parted(len(problem.fields))
         self.velocities = [self.values.index(c) for c in motion.velocities]
         self.kept = [i for i, c in enumerate(self.values) if conserve and problem.conserved[c]]
         self.register_buffer("carried", torch.tensor(motion.carried)[:, None], persistent=False)  # (D, 1)

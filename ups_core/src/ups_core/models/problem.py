@@ -78,6 +78,16 @@ class Motion:
     stride: float
     carried: tuple[float, ...]
 
+    def parted(self, channels: int) -> tuple[list[int], list[int]]:
+        """Of a state's channels those that are no coordinates, and the place of each channel among these and,
+        behind them, the coordinates.
+
+        >>> Motion((1, 3), (), 1.0, ()).parted(4)
+        ([0, 2], [0, 2, 1, 3])
+        """
+        values = [c for c in range(channels) if c not in self.positions]
+        return values, [[*values, *self.positions].index(c) for c in range(channels)]
+
     @classmethod
     def read(cls, family: Family, problem: Problem, statistics: Mapping[str, Any]) -> Motion:
         """Of ``normaliser.json``. DataInvalid where no particle moves, or times of velocities are uneven."""

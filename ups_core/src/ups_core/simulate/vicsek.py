@@ -54,8 +54,7 @@ def simulate(
             for i in block:
                 rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(indices[i], particles)))
                 x, heading = rng.random((particles, 2)), rng.uniform(-np.pi, np.pi, particles)
-                kicks = rng if noise else None
-                x, heading = advance(x, heading, times, speed, radius, coupling, noise, kicks)
+                x, heading = advance(x, heading, times, speed, radius, coupling, noise, rng)
                 position[i], velocity[i] = x, speed * direction(heading)
                 progress(i + 1, len(indices))
 
@@ -102,7 +101,7 @@ def advance(
         h = interval / steps
         for _ in range(steps):
             x, heading = _step(x, heading, h, speed, radius, coupling)
-            if rng is not None:
+            if noise and rng is not None:
                 heading = heading + np.sqrt(2 * noise * h) * rng.standard_normal(len(heading))
         places.append(x)
         headings.append(heading)

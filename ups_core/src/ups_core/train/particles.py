@@ -21,8 +21,7 @@ def augmentation(problem: Problem) -> Transformation:
     motion = problem.motion
     assert motion is not None
     places = list(motion.positions)
-    values = [c for c in range(len(problem.fields)) if c not in places]
-    order = [[*values, *places].index(c) for c in range(len(problem.fields))]
+    values, order = motion.parted(len(problem.fields))
     fields = [problem.fields[c] for c in values]
     move = mesh.augmentation(replace(problem, box=((0.0, 1.0),) * problem.dimensions))
 
