@@ -70,7 +70,7 @@ def test_the_error_of_a_particle_at_a_periodic_edge_is_short() -> None:
     found = {round(x / wide * 2, 2): (dx / wide * 2, dy / wide * 2) for x, _, dx, dy in strokes(last)}
     assert found[0.06] == pytest.approx((-0.08, 0.0), abs=0.001)  # to the left, out of the frame
     assert found[1.00] == pytest.approx((0.1, 0.0), abs=0.001)
-    walls = one(periodic=(False, True))
+    walls = one(boundary=("neumann", "periodic"))
     assert walls.error[2, 0, 0] == pytest.approx(1.92)
 
 

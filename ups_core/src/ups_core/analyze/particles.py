@@ -14,6 +14,7 @@ from ups_core.analyze.figures import WIDTH
 from ups_core.analyze.numbers import coordinate, number
 from ups_core.analyze.samples import ROW, TOP, evenly
 from ups_core.analyze.svg import figure, px, text
+from ups_core.data.particles import nearest, periods
 
 #: Particles in a panel: more would cover each other, and twelve samples take some 2 MB.
 MOST = 400
@@ -25,7 +26,7 @@ class Particles:
 
     ``truth`` and ``prediction`` (F, 2, M) are positions along x and y at the times ``t`` (F,), ``velocities``
     (2, F, 2, M) those of truth and prediction, None where the data have none. The box lies between the
-    ``ends`` along each axis; along a ``periodic`` one its ends are the same place. ``unit`` is that of
+    ``ends`` along each axis; where the ``boundary`` is periodic these are the same place. ``unit`` is that of
     positions, empty where they have none.
     """
 
@@ -35,7 +36,7 @@ class Particles:
     velocities: np.ndarray | None
     t: np.ndarray
     ends: tuple[Ends, Ends]
-    periodic: tuple[bool, bool]
+    boundary: tuple[str, str]
     unit: str
 
     @property
@@ -46,10 +47,9 @@ class Particles:
     @cached_property
     def error(self) -> np.ndarray:
         """From where a particle is to where it is predicted, the shortest way: (F, 2, M)."""
-        size, periodic = self.size[:, None], np.array(self.periodic)[:, None]
         with np.errstate(invalid="ignore"):  # a prediction may be infinite
-            way = self.prediction.astype(np.float64) - self.truth
-            return way - np.where(periodic, size * np.round(way / size), 0.0)
+            prediction = self.prediction.astype(np.float64)
+            return nearest(prediction, self.truth, periods((0, 1), self.boundary, self.ends)) - self.truth
 
     @cached_property
     def distance(self) -> np.ndarray:
@@ -157,7 +157,7 @@ def particles(arrays: Mapping[str, np.ndarray], nth: int, dataset: Mapping[str, 
         name=f"sample-{nth}", truth=places[0], prediction=places[1],
         velocities=velocities if dataset["velocities"] else None, t=arrays["t"],
         ends=((left, right), (low, high)), unit="" if unit == "1" else unit,
-        periodic=(dataset["boundary"][x] == "periodic", dataset["boundary"][y] == "periodic"),
+        boundary=(dataset["boundary"][x], dataset["boundary"][y]),
     )  # fmt: skip
 
 
