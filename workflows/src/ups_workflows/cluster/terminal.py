@@ -58,9 +58,15 @@ def _join(remote: Any) -> None:
                 listened.remove(sys.stdin.fileno())
                 remote.close_channel(STDIN)
         remote.update(timeout=0)
-        for channel, file in ((STDOUT, sys.stdout), (STDERR, sys.stderr)):
-            file.buffer.write(remote.read_channel(channel))
-            file.flush()
+        _show(remote)
+    # A channel that is empty is looked for on the wire, where the other's last words and the end may come first.
+    _show(remote)
+
+
+def _show(remote: Any) -> None:
+    for channel, file in ((STDOUT, sys.stdout), (STDERR, sys.stderr)):
+        file.buffer.write(remote.read_channel(channel))
+        file.flush()
 
 
 @contextlib.contextmanager
