@@ -26,6 +26,25 @@ def test_four_blocks_have_the_published_size(line):
     assert sum(p.numel() for p in config.build(line()).parameters()) == 20_833
 
 
+@pytest.mark.parametrize(
+    ("shape", "boost", "leads", "expected"),
+    [
+        ((16,), None, (1,), [1, 2, 4]),
+        ((128,), None, (1,), [1, 2, 4, 8]),  # 32 points to each side, a quarter
+        ((128,), 1 / 4, (1,), [1, 2, 4]),  # four points a standard deviation: six
+        ((1024,), 1 / 32, (1,), [1, 2, 4, 8, 16]),
+        ((128,), 1 / 4, (1, 2, 4), [1, 2, 4, 8]),
+        ((100_000,), None, (1,), [1, 2, 4, 8, 16, 32, 64]),
+    ],
+)
+def test_the_default_sees_as_far_as_information_travels(line, shape, boost, leads, expected):
+    problem = line(shape=shape, boost=boost, leads=leads)
+    config = ConvConfig().fitted(problem)
+    assert config.dilations == expected
+    assert config.fitted(line()) is config
+    assert ConvConfig(dilations=[3]).fitted(problem).dilations == [3]
+
+
 def test_an_even_kernel_is_refused():
     with pytest.raises(ValueError, match="kernel must be odd"):
         ConvConfig.model_validate({"kernel": 4})

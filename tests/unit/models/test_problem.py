@@ -50,10 +50,9 @@ def test_reads_what_the_data_and_the_family_say():
     np.testing.assert_allclose(problem.spacing, (0.25, 0.125))
 
 
-def test_codes_have_no_physics_of_their_own():
-    problem = Problem.of({**DATASET, "latent": True}, FAMILY, NODES, PARAMETERS)
-    assert problem.conserved == (False, False)
-    assert problem.symmetries == problem.shifts == ()
+def test_a_code_has_the_physics_of_the_fields():
+    code = {**DATASET, "latent": True}
+    assert Problem.of(code, FAMILY, NODES, PARAMETERS) == Problem.of(DATASET, FAMILY, NODES, PARAMETERS)
 
 
 def test_travels_as_json():

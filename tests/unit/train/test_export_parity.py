@@ -12,7 +12,7 @@ import torch
 from ups_core import export
 from ups_core.errors import InvalidSpec
 from ups_core.models.problem import Problem
-from ups_core.steps import train
+from ups_core.steps import encode, train
 from ups_core.surrogate import Surrogate
 
 SMALL = {
@@ -27,15 +27,30 @@ TIGHT = 1e-5
 
 @pytest.fixture
 def trained(context, line_cache: Path, square_cache: Path):
-    """``trained(architecture, steady=..., varying=...)``."""
+    """``trained(architecture, steady=..., varying=...)``; ``coded``: by way of a codec."""
 
-    def make(architecture: str, *, steady: bool, varying: bool, leads: tuple[int, ...] = (1,)) -> Surrogate:
+    def make(
+        architecture: str,
+        *,
+        steady: bool,
+        varying: bool,
+        leads: tuple[int, ...] = (1,),
+        coded: bool = False,
+    ) -> Surrogate:
         cache = square_cache if steady else line_cache
         for split in ("train", "val") if varying else ():
             samples = len(np.load(cache / split / "parameters.npy"))
             np.save(cache / split / "parameters.npy", np.geomspace(0.01, 1, samples)[:, None])
-        config = {"architecture": SMALL[architecture], "batchSize": 8, "steps": 2, "validations": 1}
-        ctx = context({**config, "leads": list(leads)}, data=cache)
+        limits, handed = {"batchSize": 8, "steps": 2, "validations": 1}, {}
+        if coded:
+            config = {"downsample": 2, "width": 4, "target": 10.0, **limits}
+            codec = context(config, stage="codec", data=cache)
+            train.run(codec)
+            codes = context({}, step="encode", data=cache, model=codec.out)
+            encode.run(codes)
+            handed = {"model": codec.out, "latents": codes.out}
+        config = {"architecture": SMALL[architecture], **limits, "leads": list(leads)}
+        ctx = context(config, key="5" * 64, data=cache, **handed)
         train.run(ctx)
         return Surrogate.load(ctx.out)
 
@@ -88,6 +103,13 @@ def test_a_program_goes_frame_by_frame_where_longer_steps_were_learned_too(train
         return trained(*args, **kwargs, leads=(1, 2))
 
     test_parity(with_leads, tmp_path, "conv", steady=False, varying=True)
+
+
+def test_parity_on_codes(trained, tmp_path: Path) -> None:
+    def on_codes(*args, **kwargs) -> Surrogate:
+        return trained(*args, **kwargs, coded=True)
+
+    test_parity(on_codes, tmp_path, "conv", steady=False, varying=True)
 
 
 def test_parity_of_what_follows_characteristics(trained, tmp_path: Path) -> None:

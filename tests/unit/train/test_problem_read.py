@@ -81,4 +81,4 @@ def test_of_a_linear_equation(line_cache: Path) -> None:
     (line_cache / "dataset.json").write_text(
         json.dumps(described | {"family": "advection1d", "latent": True})
     )
-    assert not Problem.read(line_cache, family("advection1d")).linear  # of codes nobody knows
+    assert not Problem.read(line_cache, family("advection1d")).linear  # a coarse grid mixes modes

@@ -201,7 +201,7 @@ def test_an_operator_alone_has_no_ensemble(line_cache, operator):
 
 
 def test_a_codec_that_misses_its_target_leaves_the_fields(context, line_cache):
-    small = {"steps": 4, "latentChannels": 1, "downsample": 4, "width": 4, **SHORT, "target": 1e-6}
+    small = {"steps": 4, "downsample": 4, "width": 4, **SHORT, "target": 1e-6}
     codec = context(small, stage="codec", data=line_cache)
     result = train.run(codec)
     assert list(contents(codec.out)) == ["verdicts.json"]
@@ -225,7 +225,7 @@ def test_a_codec_that_misses_its_target_leaves_the_fields(context, line_cache):
 def test_diffusion_on_codes(context, line_cache, decided):
     decided(0.1)
     codec = context(
-        {"steps": 4, "latentChannels": 2, "downsample": 2, "width": 4, **SHORT, "target": 10.0},
+        {"steps": 4, "downsample": 2, "width": 4, **SHORT, "target": 10.0},
         stage="codec",
         data=line_cache,
     )

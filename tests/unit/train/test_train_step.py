@@ -201,7 +201,7 @@ def test_steady(context, square_cache):
 
 def test_codec_then_operator_on_its_codes(context, line_cache):
     codec = context(
-        {"steps": 20, "latentChannels": 3, "downsample": 2, "width": 8, "batchSize": 8, "target": 2.0},
+        {"steps": 20, "downsample": 2, "width": 8, "batchSize": 8, "target": 2.0},
         stage="codec",
         data=line_cache,
     )
@@ -210,10 +210,19 @@ def test_codec_then_operator_on_its_codes(context, line_cache):
     coded = context({}, step="encode", data=line_cache, model=codec.out)
     encode.run(coded)
     z = np.load(coded.out / "test/u.npy")
-    assert z.shape == (4, 4, 3, 8)
+    assert z.shape == (4, 4, 1, 8)
     np.testing.assert_allclose(np.load(coded.out / "test/x.npy"), (np.arange(8) + 0.5) / 8)
     dataset = json.loads((coded.out / "dataset.json").read_text())
-    assert dataset["splits"]["test"] == {"samples": 4, "shape": [4, 3, 8]}
+    assert dataset["splits"]["test"] == {"samples": 4, "shape": [4, 1, 8]}
+    # Averages of the fields, in their units; of the training split with patches that begin at either point.
+    u, z = np.load(line_cache / "train/u.npy"), np.load(coded.out / "train/u.npy")
+    for start in (0, 1):
+        averages = np.roll(u, -start, -1).reshape(len(u), 4, 1, 8, 2).mean(-1)
+        own = slice(start * len(u), (start + 1) * len(u))
+        np.testing.assert_allclose(z[own], averages, rtol=1e-5, atol=1e-6)
+    parameters = np.load(line_cache / "train/parameters.npy")
+    np.testing.assert_array_equal(np.load(coded.out / "train/parameters.npy"), np.tile(parameters, (2, 1)))
+    assert dataset["splits"]["train"] == {"samples": 2 * len(u), "shape": [4, 1, 8]}
     operator = context(
         {**SMALL, "steps": 8}, key="a" * 64, data=line_cache, model=codec.out, latents=coded.out
     )

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from kubernetes.stream import ws_client
-from ups_workflows.cluster import terminal
 from websocket import ABNF
+
+from ups_workflows.cluster import terminal
 
 ENDED = b'\x03{"status": "Failure", "details": {"causes": [{"message": "3"}]}}'
 

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from ups_core.errors import InvalidSpec, UpsError
 from ups_core.models.advance import Solve
 from ups_core.models.averages import Averaged
-from ups_core.models.codec import Codec
 from ups_core.output import check_file, check_folder, whole_file, writing
 from ups_core.store import open_uri
 from ups_core.surrogate import Surrogate
 from ups_core.train.augment import group
+from ups_core.train.coding import codec_of
+from ups_core.train.normaliser import Normaliser
 from ups_core.train.tasks import averaged
 
 Format = Literal["safetensors", "torch-export", "onnx"]
@@ -47,29 +48,28 @@ class Program(nn.Module):
         super().__init__()
         model = surrogate.operator
         self.network, self.normaliser, self.problem = model.network, model.normaliser, model.problem
-        self.codec = surrogate.codec.network if surrogate.codec else None
+        self.codec = codec_of(surrogate.codec) if surrogate.codec else None
         self.outer = surrogate.codec.normaliser if surrogate.codec else None
         self.elements = group(model.problem) if model.facts.get("testTimeAugmentation") else [()]
 
     def forward(self, u: Tensor, parameters: Tensor | None = None) -> Tensor:
-        p, scale = self._scaled(u, parameters), self.normaliser.fields  # (B, P)
+        p, scale = self._scaled(u, parameters, self.normaliser), self.normaliser.fields  # (B, P)
         if self.problem.steady:
             assert isinstance(self.network, Solve)
             a = self.normaliser.inputs.apply(u)
             return scale.invert(averaged(self.network, a, p, self.problem, self.elements))  # (B, C', X[, Y])
         if self.codec is None or self.outer is None:
             return scale.invert(self.network(scale.apply(u), p))  # (B, C, X[, Y])
-        assert isinstance(self.codec, Codec)
-        z = scale.apply(self.codec.encode(self.outer.fields.apply(u)))  # (B, Z, X'[, Y'])
-        z = scale.invert(self.network(z, p))  # (B, Z, X'[, Y'])
-        return self.outer.fields.invert(self.codec.decode(z))  # (B, C, X[, Y])
+        z = scale.invert(self.network(scale.apply(self.codec.encode(u)), p))  # (B, C, X'[, Y'])
+        told = self._scaled(u, parameters, self.outer)  # (B, P)
+        return self.outer.fields.invert(self.codec.decode(self.outer.fields.apply(z), told))  # (B, C, X[, Y])
 
-    def _scaled(self, u: Tensor, parameters: Tensor | None) -> Tensor:
+    def _scaled(self, u: Tensor, parameters: Tensor | None, normaliser: Normaliser) -> Tensor:
         if parameters is None:
             return u.new_zeros(u.shape[0], 0)
-        logarithmic = torch.tensor(self.normaliser.logarithmic)  # (P,)
+        logarithmic = torch.tensor(normaliser.logarithmic)  # (P,)
         values = torch.where(logarithmic, parameters.abs().log(), parameters)  # (B, P)
-        return self.normaliser.parameters.apply(values)
+        return normaliser.parameters.apply(values)
 
 
 def program(surrogate: Surrogate) -> torch.export.ExportedProgram:

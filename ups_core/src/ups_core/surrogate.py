@@ -286,7 +286,7 @@ class Surrogate:
         frames = scaled.fields.invert(out.flatten(0, 2)).reshape(out.shape).numpy()
         if self.codec is None:
             return frames
-        decoded = decode(self.codec, frames.reshape(len(u), -1, *frames.shape[3:]))
+        decoded = decode(self.codec, frames.reshape(len(u), -1, *frames.shape[3:]), parameters)
         return decoded.reshape(*frames.shape[:3], *decoded.shape[2:])
 
     def _searched(
@@ -356,4 +356,6 @@ class Surrogate:
         p = model.normaliser.vary(model.problem, parameters)  # (B, varying)
         for state in frames(model.network, scale.apply(start), p, where, every):
             frame = scale.invert(state.cpu())
-            yield torch.from_numpy(decode(self.codec, frame[:, None].numpy())[:, 0]) if self.codec else frame
+            if self.codec:
+                frame = torch.from_numpy(decode(self.codec, frame[:, None].numpy(), parameters)[:, 0])
+            yield frame

@@ -323,13 +323,11 @@ def stage_configs(stages: Sequence[Stage], family: Described) -> dict[str, dict[
         try:
             config = STAGES[stage.name].model_validate(stage.config)
             if isinstance(config, OperatorConfig):
-                fields = "codec" not in checked  # of codes nobody knows such things
                 config = config.resolved(
                     steady=steady,
                     dimensions=dimensions,
                     scattered=scattered,
-                    linear=fields and problem.modes_evolve_apart,
-                    galilean=fields and problem.boosts,
+                    linear="codec" not in checked and problem.modes_evolve_apart,  # a coarse grid mixes modes
                 )
         except ValueError as error:
             raise InvalidSpec(

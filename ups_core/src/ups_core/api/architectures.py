@@ -28,6 +28,10 @@ PHYSICS = ("galilean", "stream", "advect", "characteristics", "diffuse", "bounde
 class BaseArchitecture(Model):
     """What all architectures share."""
 
+    def fitted(self, problem: Problem) -> Self:
+        """The same with what it leaves to the problem written out."""
+        return self
+
     def build(self, problem: Problem) -> nn.Module:
         """The untrained network, normalised values in and out."""
         raise NotImplementedError
@@ -96,9 +100,11 @@ class ConvConfig(GridArchitecture):
     """Channels of the hidden layers."""
     kernel: Annotated[int, Field(ge=3, le=15)] = 5
     """Width of the convolutions in grid points; odd."""
-    dilations: Dilations = [1, 2, 4]
-    """Dilation of each residual block, in order. To each side a point sees `kernel // 2 * (1 + sum)` points,
-    by default 16: information should not travel farther within a frame."""
+    dilations: Dilations | None = None
+    """Dilation of each residual block, in order. To each side a point sees `kernel // 2 * (1 + sum)` points:
+    information should not travel farther within a frame. By default 1, 2, 4 and on, each twice the one
+    before, until that is as far as one and a half standard deviations of the velocity carry in the longest
+    step or, where the field is no velocity that carries itself, a quarter of the longest axis."""
     averages: bool = False
     """Carry averages of cells through a rollout, and reconstruct the values at points from them, where the
     family declares a conserved field on a periodic grid. For fronts thinner than a cell."""
@@ -109,6 +115,21 @@ class ConvConfig(GridArchitecture):
         if kernel % 2 == 0:
             raise ValueError("kernel must be odd")
         return kernel
+
+    def blocks(self, problem: Problem) -> list[int]:
+        """The dilation of each residual block."""
+        if self.dilations is not None:
+            return self.dilations
+        far = max(problem.shape) / 4
+        if problem.boost is not None:
+            far = 1.5 * problem.leads[-1] / problem.boost
+        found = [1, 2, 4]
+        while self.kernel // 2 * (1 + sum(found)) < far and found[-1] < 64:
+            found.append(2 * found[-1])
+        return found
+
+    def fitted(self, problem: Problem) -> Self:
+        return self if self.dilations else self.model_copy(update={"dilations": self.blocks(problem)})
 
     def build(self, problem: Problem) -> nn.Module:
         kept = self.conserve != "none" and problem.periodic and any(problem.conserved)
@@ -301,13 +322,11 @@ ARCHITECTURES: dict[str, type[BaseArchitecture]] = {
 
 
 def default_architecture(
-    *, steady: bool, dimensions: int, scattered: bool = False, linear: bool = False, galilean: bool = False
+    *, steady: bool, dimensions: int, scattered: bool = False, linear: bool = False
 ) -> GConvConfig | UNetConfig | PointsConfig | MultiplierConfig:
-    """What ``architecture: default`` means: the best on validation data for this kind of problem, but one.
+    """What ``architecture: default`` means: the best on validation data for this kind of problem.
 
-    ``linear``: each Fourier mode evolves on its own. ``galilean``: states are seen by an observer who moves
-    along, so that information travels less far across the grid. Without one a line takes a block more, so
-    that it travels far enough, though on the validation split of Burgers' equation three were no worse.
+    ``linear``: each Fourier mode evolves on its own.
     """
     if scattered:
         return PointsConfig()
@@ -317,4 +336,4 @@ def default_architecture(
         return UNetConfig(fine=True)
     if dimensions > 1:
         return UNetConfig(width=16, levels=4)
-    return GConvConfig() if galilean else GConvConfig(dilations=[1, 2, 4, 8])
+    return GConvConfig()

@@ -118,7 +118,6 @@ class OperatorConfig(Training):
         dimensions: int,
         scattered: bool = False,
         linear: bool = False,
-        galilean: bool = False,
     ) -> OperatorConfig:
         """The same config with every ``default`` replaced by what it stands for, for such a problem.
 
@@ -126,7 +125,7 @@ class OperatorConfig(Training):
         """
         update: dict[str, Any] = {}
         if self.architecture == "default":
-            kind = {"steady": steady, "scattered": scattered, "linear": linear, "galilean": galilean}
+            kind = {"steady": steady, "scattered": scattered, "linear": linear}
             update["architecture"] = default_architecture(dimensions=dimensions, **kind)
         elif isinstance(self.architecture, PointsConfig) != scattered:
             fits = "points" if scattered else ", ".join(name for name in ARCHITECTURES if name != "points")
@@ -154,20 +153,21 @@ def _any_step(chosen: Any) -> bool:
 
 
 class CodecConfig(Training):
-    """Stage ``codec``: an encoder and a decoder; later stages then train on latent states.
+    """Stage ``codec``: averages over patches and a decoder; later stages then train on latent states.
 
-    No decoded prediction is better than what the codec itself brings back of a state, so it is kept only
-    where that error meets the target; else later stages train on the fields.
+    What a family declares holds for the averages, too. No decoded prediction is better than what the codec
+    itself brings back of a state, so it is kept only where that error meets the target; else later stages
+    train on the fields.
     """
 
     target: PositiveFloat = 0.01
     """Largest nRMSE of the reconstruction, on the validation split, with which the codec is kept."""
-    latent_channels: PositiveInt = 4
-    """Channels of the latent state."""
-    downsample: Literal[1, 2, 4, 8] = 4
-    """Grid points per latent point, along each axis."""
+    downsample: Literal[2, 4, 8, 16] = 4
+    """Grid points of a patch along each axis, of which the code has one."""
     width: PositiveInt = 32
     """Channels of the hidden layers."""
+    augment: bool = True
+    """Transform training samples by the family's exact symmetries."""
 
 
 class SampledConfig(Training):

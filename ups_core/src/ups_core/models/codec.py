@@ -1,19 +1,29 @@
-"""An encoder to a coarse grid of codes, and the decoder back.
+"""Averages over patches, a coarser picture of the same problem, and the decoder back.
 
-Both are linear maps between patches and codes plus a small convolutional correction, so that training
-starts from a linear code and only has to learn what that misses. All convolutions are padded by the
-problem's boundary: a shift by a whole patch shifts the code by one.
+All that a family declares holds for averages, too: sums that are kept, symmetries, the moving observer,
+diffusion. So whatever advances a code is built as it would be for the fields. Where a grid resolves more than
+the dynamics need, averages say all that there is to say: below a patch a front has the one profile that
+equation and parameters give it, which a decoder can learn. Where they do not, the decoder's error says so.
+Learned channels are not part of a code: they bring a state back more closely, but nothing is known of how
+they move, and rollouts of them were worse by a factor of ten and more wherever they were tried.
+
+The decoder sees the code around a patch and the parameters, and predicts all the patch's points at once, so
+that all its work is done on the coarse grid. Averages of what it gives are exactly those of the code:
+whatever sum a rollout of codes keeps, the decoded fields keep.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from ups_core.api.architectures import ConvConfig
 from ups_core.errors import InvalidSpec
-from ups_core.models.layers import CONV, CONV_TRANSPOSE, Padded
+from ups_core.models.conv import Conv
+from ups_core.models.layers import Padded
 from ups_core.models.problem import Problem
 
 if TYPE_CHECKING:
@@ -21,48 +31,56 @@ if TYPE_CHECKING:
 
 
 class Codec(nn.Module):
-    """State (B, C, X[, Y]) to code (B, Z, X/s[, Y/s]) and back, s = ``downsample``; normalised values."""
+    """State (B, C, X[, Y]) to code (B, C, X/s[, Y/s]) and back, s = ``downsample``; normalised values."""
 
     def __init__(self, config: CodecConfig, problem: Problem) -> None:
         super().__init__()
-        d, s, width, channels = problem.dimensions, config.downsample, config.width, len(problem.fields)
+        s, channels = config.downsample, len(problem.fields)
         if any(n % s for n in problem.shape):
             raise InvalidSpec(
                 "the grid cannot be divided into whole patches",
                 where="spec.stages[codec].config.downsample",
                 found=f"{' x '.join(map(str, problem.shape))} points, downsample {s}",
                 expected="a divisor of the points along each axis",
-                fix="set downsample to 1 or 2",
+                fix="set downsample to a smaller one, or remove the stage codec",
             )
-        conv, back = CONV[d], CONV_TRANSPOSE[d]
-        self.encoder = nn.ModuleDict(
-            {
-                "lift": conv(channels, config.latent_channels, s, stride=s),
-                "patch": conv(channels, width, s, stride=s),
-                "mix": Padded(problem, width, width),
-                "head": conv(width, config.latent_channels, 1),
-            }
-        )
-        self.decoder = nn.ModuleDict(
-            {
-                "lift": Padded(problem, config.latent_channels, width),
-                "mix": Padded(problem, width, width),
-                "patch": back(width, width, s, stride=s),
-                "head": Padded(problem, width, channels),
-                "linear": back(config.latent_channels, channels, s, stride=s),
-            }
-        )
+        self.patch = s
+        #: A uniform speed changes nothing but the averages.
+        self.at_rest = problem.boost is not None
+        fine = channels * s**problem.dimensions
+        self.linear = Padded(problem, channels, fine, kernel=5)
+        self.decoder = Conv(ConvConfig(width=config.width, dilations=[1, 1]), problem, channels, fine)
+        with torch.no_grad():  # start with what is linear
+            self.decoder.head.weight.mul_(0.1)
 
     def encode(self, u: Tensor) -> Tensor:
-        h = self.encoder["patch"](u)  # (B, W, X/s[, Y/s])
-        h = h + self.encoder["mix"](F.silu(h))
-        return self.encoder["lift"](u) + self.encoder["head"](F.silu(h))  # (B, Z, X/s[, Y/s])
+        """The means over patches."""
+        for axis in range(2, u.ndim):
+            u = u.unflatten(axis, (-1, self.patch)).mean(axis + 1)
+        return u  # (B, C, X/s[, Y/s])
 
-    def decode(self, z: Tensor) -> Tensor:
-        h = self.decoder["lift"](z)  # (B, W, X/s[, Y/s])
-        h = h + self.decoder["mix"](F.silu(h))
-        h = self.decoder["patch"](F.silu(h))  # (B, W, X[, Y])
-        return self.decoder["linear"](z) + self.decoder["head"](F.silu(h))  # (B, C, X[, Y])
+    def decode(self, z: Tensor, parameters: Tensor) -> Tensor:
+        """``parameters`` (B, P): those that vary, normalised."""
+        space = tuple(range(2, z.ndim))
+        seen = z - z.mean(space, keepdim=True) if self.at_rest else z
+        patches = self.linear(seen) + self.decoder(seen, parameters)  # (B, C*s*s, X/s[, Y/s])
+        patches = patches.unflatten(1, (-1, self.patch ** len(space)))  # (B, C, s*s, X/s[, Y/s])
+        patches = patches - patches.mean(2, keepdim=True)
+        return joined(patches + z.unsqueeze(2), self.patch)  # (B, C, X[, Y])
 
-    def forward(self, u: Tensor) -> Tensor:
-        return self.decode(self.encode(u))
+    def forward(self, u: Tensor, parameters: Tensor) -> Tensor:
+        return self.decode(self.encode(u), parameters)
+
+
+def joined(patches: Tensor, s: int) -> Tensor:
+    """Patches (B, C, s*s, X/s[, Y/s]), the points of each in the order of the axes, as a grid (B, C, X[, Y]).
+
+    >>> joined(torch.tensor([[[[0, 2], [1, 3]]]]), 2)
+    tensor([[[0, 1, 2, 3]]])
+    """
+    axes = patches.ndim - 3
+    u = patches.unflatten(2, (s,) * axes)  # (B, C, s[, s], X/s[, Y/s])
+    order = [axis for n in range(axes) for axis in (2 + axes + n, 2 + n)]
+    u = u.permute(0, 1, *order)  # (B, C, X/s, s[, Y/s, s])
+    shape = [math.prod(u.shape[2 + 2 * n : 4 + 2 * n]) for n in range(axes)]
+    return u.reshape(*u.shape[:2], *shape)

@@ -26,11 +26,11 @@ class Conv(nn.Module):
     def __init__(self, config: ConvConfig, problem: Problem, channels_in: int, channels_out: int) -> None:
         super().__init__()
         width, kernel, conv = config.width, config.kernel, CONV[problem.dimensions]
-        self.boundary = problem.boundary
-        self.margins = [kernel // 2 * dilation for dilation in config.dilations]
+        dilations, self.boundary = config.blocks(problem), problem.boundary
+        self.margins = [kernel // 2 * n for n in dilations]
         self.halo = kernel // 2 + sum(self.margins)
         self.lift = conv(channels_in + len(problem.varying), width, kernel)
-        self.blocks = nn.ModuleList(conv(width, width, kernel, dilation=n) for n in config.dilations)
+        self.blocks = nn.ModuleList(conv(width, width, kernel, dilation=n) for n in dilations)
         self.head = conv(width, channels_out, 1)
 
     def forward(self, u: Tensor, parameters: Tensor) -> Tensor:

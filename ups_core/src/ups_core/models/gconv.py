@@ -37,12 +37,12 @@ class GConv(nn.Module):
 
     def __init__(self, config: GConvConfig, problem: Problem, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        self.boundary = problem.boundary
-        self.margins = [config.kernel // 2 * dilation for dilation in config.dilations]
+        dilations, self.boundary = config.blocks(problem), problem.boundary
+        self.margins = [config.kernel // 2 * n for n in dilations]
         sets = max(1, round(config.width / len(_elements(problem))))
         taps = (config.kernel,) * problem.dimensions
         self.lift = Lift(problem, channels_in, len(problem.varying), sets, taps)
-        self.blocks = nn.ModuleList(Inner(problem, sets, taps, dilation) for dilation in config.dilations)
+        self.blocks = nn.ModuleList(Inner(problem, sets, taps, n) for n in dilations)
         flux = (
             0
             if problem.steady or config.conserve != "flux" or not problem.periodic

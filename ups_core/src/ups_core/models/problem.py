@@ -244,7 +244,7 @@ class Problem:
         coordinates = {axis: np.load(folder / "train" / f"{axis.lower()}.npy") for axis in space}
         parameters = np.load(folder / "train" / "parameters.npy")
         problem = cls.of(dataset, family, coordinates, parameters)
-        if problem.steady or dataset.get("latent"):
+        if problem.steady:
             return problem
         whole = json.loads((folder / "normaliser.json").read_text())
         statistics = whole["fields"]
@@ -273,8 +273,7 @@ class Problem:
         Raises DataInvalid for nodes of a grid that are not equidistant.
         """
         grid = family.kind == "grid"
-        space, latent = dataset["space"], bool(dataset.get("latent"))
-        fields = [field["name"] for field in dataset["fields"]]
+        space, fields = dataset["space"], [field["name"] for field in dataset["fields"]]
         inputs = [field["name"] for field in dataset["inputs"]] if dataset["steady"] else fields
         nodes = [coordinates[axis] for axis in space if grid]
         boundary = tuple(dataset["boundary"][axis] for axis in space)
@@ -296,17 +295,16 @@ class Problem:
                 kind != "periodic" and _starts_on_wall(n) for kind, n in zip(boundary, nodes, strict=grid)
             ),
             box=None if grid else tuple(family.box[axis] for axis in space),
-            conserved=tuple(not latent and name in (family.conserved or ()) for name in fields),
+            conserved=tuple(name in (family.conserved or ()) for name in fields),
             parameters=tuple(names),
             varying=tuple(name for name, v in zip(names, vary, strict=True) if v),
-            # A code is learned without regard to the symmetries, so it need not have them.
-            shifts=() if latent else tuple(family.shifts),
-            symmetries=() if latent else tuple(t for t in family.symmetries if square or not t.transpose),
-            vectors=() if latent else tuple(family.vectors) + tuple(filter(None, [family.velocities])),
-            bounded=tuple(not latent and name in family.bounded for name in fields),
-            linear=not latent and family.modes_evolve_apart,
+            shifts=tuple(family.shifts),
+            symmetries=tuple(t for t in family.symmetries if square or not t.transpose),
+            vectors=(*family.vectors, *filter(None, [family.velocities])),
+            bounded=tuple(name in family.bounded for name in fields),
+            linear=family.modes_evolve_apart and not dataset.get("latent"),  # coarse grids mix modes
             elliptic=family.elliptic,
-            vorticity=None if latent or len(space) != 2 or {*boundary} != {"periodic"} else family.vorticity,
+            vorticity=family.vorticity if len(space) == 2 and {*boundary} == {"periodic"} else None,
             dt=dataset["dt"],
         )
 

@@ -1,4 +1,4 @@
-"""Stage ``codec``: an encoder and a decoder, whose own error is the floor of all that is decoded later."""
+"""Stage ``codec``: averages and a decoder, whose own error is the floor of all that is decoded later."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def prepare(given: Given, config: CodecConfig, seed: int) -> Prepared:
         )
     settings = config.to_dict()
     network = published.build("codec", settings, problem)
-    task = Coding(network, normaliser, *splits_of(given.data))
+    task = Coding(network, problem, normaliser, *splits_of(given.data), config)
 
     def judge(figure: float) -> Judged:
         return Judged(gate.against_target("codec", task.metric, config.target, figure))

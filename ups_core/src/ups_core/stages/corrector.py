@@ -49,7 +49,7 @@ def prepare(given: Given, config: CorrectorConfig, seed: int, *, stage: str) -> 
     own = published.architecture(operator.facts["config"])
     config = config.resolved(own, steady=problem.steady, dimensions=problem.dimensions)
     assert config.architecture != "default"
-    settings = config.architecture.to_dict()
+    settings = config.architecture.fitted(problem).to_dict()
     network = published.build(stage, settings, problem)
     assert isinstance(network, Corrector)
     residuals = Residuals.of(operator, train)

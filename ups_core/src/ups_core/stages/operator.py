@@ -40,13 +40,12 @@ def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
         dimensions=problem.dimensions,
         scattered=problem.scattered,
         linear=problem.linear,
-        galilean=problem.boost is not None,
     )
     assert config.architecture != "default"
     splits = splits_of(given.trained_on)
     began, seen = time.process_time(), {}
     moving = isinstance(config.architecture, GridArchitecture) and config.architecture.galilean
-    if moving and not given.latents and observer.unsaid(problem):
+    if moving and observer.unsaid(problem):
         trial = observer.trial(problem, normaliser, *splits)
         seen = {"galilean": asdict(trial) if trial else None}
         log.info("asked whether the field is the velocity that carries itself", **seen)
@@ -55,7 +54,7 @@ def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
             normaliser = normaliser_of(given.trained_on, problem)
     asking = time.process_time() - began
     problem = replace(problem, leads=tuple(config.leads))
-    settings = config.architecture.to_dict()
+    settings = config.architecture.fitted(problem).to_dict()
     network = published.build("operator", settings, problem)
     domain = domain_of(given, network)
     facts = published.describe("operator", settings, network, problem, normaliser, domain)
@@ -79,10 +78,11 @@ def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
 
 
 def _decoded_error(given: Given) -> Callable[[np.ndarray], float]:
-    """Rollouts of codes, (N, T, Z, X'[, Y']) in units of the codes, to the error of the fields they mean."""
+    """Rollouts of codes, (N, T, C, X'[, Y']), to the error of the fields they mean."""
     assert given.model is not None
-    codec, truth = _codec(given.model), Split.read(given.data / "val").u[:, 1:].numpy()
-    return lambda z: float(mean_defined(nrmse(decode(codec, z), truth)))
+    codec, val = _codec(given.model), Split.read(given.data / "val")
+    truth = val.u[:, 1:].numpy()
+    return lambda z: float(mean_defined(nrmse(decode(codec, z, val.parameters), truth)))
 
 
 def _codec(folder: Path) -> published.Model:

@@ -52,7 +52,7 @@ def prepare(given: Given, config: SearchConfig, seed: int) -> Prepared | Verdict
     problem, normaliser = operator.problem, operator.normaliser
     splits = splits_of(given.trained_on)
     enough_to_compare(splits[1], "search")
-    settings = config.architecture.to_dict()
+    settings = config.architecture.fitted(problem).to_dict()
     critic = published.build("search", settings, problem)
     assert isinstance(critic, Critic)
     scale = torch.tensor(drawn["scale"])  # (C,)

@@ -2,23 +2,28 @@
 
 Reads the cached dataset (role ``data``) and the trained codec (``model``). Where that was dropped, the
 object holds its verdict alone, and later stages train on the fields. Else it has the layout of the cache
-itself: ``<split>/u.npy`` (N, T, Z, X'[, Y']), parameters and coordinates, ``dataset.json``, and a
-``normaliser.json`` of the codes of the training split.
+itself: ``<split>/u.npy`` (N, T, C, X'[, Y']), parameters and coordinates, ``dataset.json``, and a
+``normaliser.json`` of the codes of the training split. Where a shifted sample is a sample, patches may begin
+at any of their points: the training split has each sample so often, and is as large as that of the fields.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import itertools
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ups_core.data.cache import normaliser
+from ups_core.data.canonical import read_json, write_json
+from ups_core.data.families import family as family_of
 from ups_core.steps.context import StepContext
+from ups_core.store import sha256_file
 from ups_core.train import published
-from ups_core.train.coding import encode
+from ups_core.train.coding import codec_of, encode
 from ups_core.train.published import Model
 
 #: Samples that are encoded at once.
@@ -32,48 +37,46 @@ def run(ctx: StepContext) -> dict[str, Any]:
         return {"dropped": True}
     codec = published.read(trained, published.NAMES["codec"])
     data = ctx.inputs["data"].folder(ctx.work)
-    dataset = json.loads((data / "dataset.json").read_text())
-    splits = list(dataset["splits"])
-    for done, split in enumerate(splits):
-        encode_split(codec, data / split, ctx.out / split, dataset["space"])
-        ctx.progress(done + 1, len(splits), f"encoded {split}")
-    codes = np.load(ctx.out / "train" / "u.npy", mmap_mode="r")  # (N, T, Z, X'[, Y'])
-    names = [f"z{i}" for i in range(codes.shape[2])]
-    statistics = {
-        name: {"mean": float(code.mean(dtype=np.float64)), "std": float(code.std(dtype=np.float64))}
-        for name, code in zip(names, np.moveaxis(codes, 2, 0), strict=True)
-    }
-    normaliser = _json({"fields": statistics, "inputs": {}, "split": "train"})
-    (ctx.out / "normaliser.json").write_bytes(normaliser)
-    for name, split in dataset["splits"].items():
-        split["shape"] = list(np.load(ctx.out / name / "u.npy", mmap_mode="r").shape[1:])
-    dataset["fields"] = [{"name": name, "unit": "1", "label": name} for name in names]
+    dataset = read_json(data / "dataset.json")
+    family, space = family_of(dataset["family"]), dataset["space"]
+    patch, shifts = codec_of(codec).patch, codec.problem.shifts
+    starts = list(itertools.product(*(range(patch if axis in shifts else 1) for axis in space)))
+    splits = dataset["splits"]
+    for done, (name, split) in enumerate(splits.items()):
+        own = starts if name == "train" else starts[:1]
+        split["shape"] = encode_split(codec, data / name, ctx.out / name, space, own)
+        split["samples"] *= len(own)
+        ctx.progress(done + 1, len(splits), f"encoded {name}")
+    write_json(ctx.out / "normaliser.json", normaliser(ctx.out / "train", family))
     dataset["latent"] = True
-    dataset["normaliser_sha256"] = hashlib.sha256(normaliser).hexdigest()
-    (ctx.out / "dataset.json").write_bytes(_json(dataset))
-    return {"shape": list(codes.shape[1:])}
+    dataset["normaliser_sha256"] = sha256_file(ctx.out / "normaliser.json")
+    write_json(ctx.out / "dataset.json", dataset)
+    return {"shape": splits["train"]["shape"]}
 
 
-def encode_split(codec: Model, source: Path, target: Path, space: str) -> None:
-    """Encode one split, batch by batch; coordinates become the means over each patch."""
+def encode_split(
+    codec: Model, source: Path, target: Path, space: str, starts: Sequence[tuple[int, ...]]
+) -> list[int]:
+    """Encode one split, once with patches that begin at each of ``starts``; the shape of a coded sample.
+
+    Coordinates become the means over each patch.
+    """
     target.mkdir(parents=True)
     u = np.load(source / "u.npy", mmap_mode="r")  # (N, T, C, X[, Y])
-    n, t = u.shape[:2]
-    codes: np.ndarray | None = None
-    for start in range(0, n, BATCH):
-        frames = np.array(u[start : start + BATCH], dtype=np.float32)  # (B, T, C, X[, Y])
-        z = encode(codec, frames.reshape(-1, *frames.shape[2:]))  # (B*T, Z, X'[, Y'])
-        if codes is None:
-            shape = (n, t, *z.shape[1:])
-            codes = np.lib.format.open_memmap(target / "u.npy", mode="w+", dtype=np.float32, shape=shape)
-        codes[start : start + len(frames)] = z.reshape(len(frames), t, *z.shape[1:])
-    assert codes is not None
+    n, axes = len(u), tuple(range(3, u.ndim))
+    patch = codec_of(codec).patch
+    shape = (n * len(starts), *u.shape[1:3], *(points // patch for points in u.shape[3:]))
+    codes = np.lib.format.open_memmap(target / "u.npy", "w+", np.float32, shape)
+    for number, start in enumerate(starts):
+        for row in range(0, n, BATCH):
+            frames = np.array(u[row : row + BATCH], dtype=np.float32)  # (B, T, C, X[, Y])
+            shifted = np.roll(frames, [-points for points in start], axes)
+            z = encode(codec, shifted.reshape(-1, *frames.shape[2:]))  # (B*T, C, X'[, Y'])
+            first = number * n + row
+            codes[first : first + len(frames)] = z.reshape(len(frames), *shape[1:])
     codes.flush()
-    for name in ("parameters", "t"):
-        shutil.copyfile(source / f"{name}.npy", target / f"{name}.npy")
+    shutil.copyfile(source / "t.npy", target / "t.npy")
+    np.save(target / "parameters.npy", np.tile(np.load(source / "parameters.npy"), (len(starts), 1)))
     for axis, points in zip(space.lower(), codes.shape[3:], strict=True):
         np.save(target / f"{axis}.npy", np.load(source / f"{axis}.npy").reshape(points, -1).mean(axis=1))
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+    return list(codes.shape[1:])

@@ -11,22 +11,23 @@ from ups_core.train.published import Model
 
 
 def encode(codec: Model, u: np.ndarray) -> np.ndarray:
-    """Fields (N, C, X[, Y]) to codes (N, Z, X'[, Y']), both in their own units."""
-    network = _codec(codec)
+    """Fields (N, C, X[, Y]) to codes (N, C, X'[, Y']), in the same units."""
+    network = codec_of(codec)
     with torch.inference_mode():
-        fields = codec.normaliser.fields.apply(torch.from_numpy(u)).to(device_of(network))
-        return network.encode(fields).cpu().numpy()
+        return network.encode(torch.from_numpy(u).to(device_of(network))).cpu().numpy()
 
 
-def decode(codec: Model, z: np.ndarray) -> np.ndarray:
-    """Codes (N, T, Z, X'[, Y']) to fields (N, T, C, X[, Y]), both in their own units."""
-    network = _codec(codec)
+def decode(codec: Model, z: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    """Codes (N, T, C, X'[, Y']) and parameters (N, P) to fields (N, T, C, X[, Y]), all in their own units."""
+    network, scale = codec_of(codec), codec.normaliser.fields
     with torch.inference_mode():
-        codes = torch.from_numpy(z).flatten(0, 1).to(device_of(network))  # (N*T, Z, X'[, Y'])
-        u = network.decode(codes).cpu()  # (N*T, C, X[, Y])
-        return codec.normaliser.fields.invert(u).reshape(*z.shape[:2], *u.shape[1:]).numpy()
+        codes = scale.apply(torch.from_numpy(z).flatten(0, 1))  # (N*T, C, X'[, Y'])
+        varying = codec.normaliser.vary(codec.problem, parameters).repeat_interleave(z.shape[1], 0)
+        device = device_of(network)
+        u = network.decode(codes.to(device), varying.to(device)).cpu()  # (N*T, C, X[, Y])
+        return scale.invert(u).reshape(*z.shape[:2], *u.shape[1:]).numpy()
 
 
-def _codec(model: Model) -> Codec:
+def codec_of(model: Model) -> Codec:
     assert isinstance(model.network, Codec)
     return model.network

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ups_core.api.stages import OperatorConfig
+from ups_core.api.stages import CodecConfig, OperatorConfig
 from ups_core.data.particles import nearest
 from ups_core.errors import InvalidSpec
 from ups_core.evaluate.metrics import mean_defined, nrmse, rel_l2
@@ -218,24 +218,41 @@ class Coding:
 
     metric = "reconstruction.nrmse"
 
-    def __init__(self, model: nn.Module, normaliser: Normaliser, train: Split, val: Split) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        problem: Problem,
+        normaliser: Normaliser,
+        train: Split,
+        val: Split,
+        config: CodecConfig,
+    ) -> None:
         self.model, self.normaliser, self.val = model, normaliser, val
         self.frames = train.u.flatten(0, 1)  # (N*T, C, X[, Y])
         self.per_sample = train.u.shape[1]
+        self.parameters = normaliser.vary(problem, train.parameters)  # (N, P)
+        self.val_parameters = normaliser.vary(problem, val.parameters)  # (N, P)
+        images = not any(problem.wall)  # a mirror between walls takes nodes to where none is
+        self.augment = augmentation(problem, shifts=True, images=images) if config.augment else None
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def losses(self, indices: Tensor, generator: torch.Generator, share: float) -> Tensor:
-        u = self.normaliser.fields.apply(self.frames[indices].to(device_of(self.model)))  # (B, C, X[, Y])
-        return relative_l2(self.model(u), u)
+        device = device_of(self.model)
+        u = self.normaliser.fields.apply(self.frames[indices].to(device))  # (B, C, X[, Y])
+        if self.augment:
+            (u,) = self.augment([u], generator)
+        return relative_l2(self.model(u, self.parameters[indices // self.per_sample].to(device)), u)
 
     @torch.inference_mode()
     def validate(self) -> float:
         scale, frames = self.normaliser.fields, self.val.u.flatten(0, 1)  # (N*T, C, X[, Y])
         size, device = max(1, BATCH_VALUES // frames[0].numel()), device_of(self.model)
-        parts = (scale.apply(part).to(device) for part in frames.split(size))
-        u = torch.cat([scale.invert(self.model(part)).cpu() for part in parts])
+        parameters = self.val_parameters.repeat_interleave(self.val.u.shape[1], 0)  # (N*T, P)
+        parts = zip(frames.split(size), parameters.split(size), strict=True)
+        coded = (self.model(scale.apply(part).to(device), p.to(device)).cpu() for part, p in parts)
+        u = torch.cat([scale.invert(part) for part in coded])  # (N*T, C, X[, Y])
         return float(mean_defined(nrmse(u.reshape(self.val.u.shape).numpy(), self.val.u.numpy())))
 
     def describe(self, index: int) -> str:

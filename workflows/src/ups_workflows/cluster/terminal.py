@@ -59,7 +59,7 @@ def _join(remote: Any) -> None:
                 remote.close_channel(STDIN)
         remote.update(timeout=0)
         _show(remote)
-    # A channel that is empty is looked for on the wire, where the other's last words and the end may come first.
+    # An empty channel is looked for on the wire, where the other's last words and the end may come first.
     _show(remote)
 
 
