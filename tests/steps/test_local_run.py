@@ -264,10 +264,12 @@ def test_seeds_are_told_apart(ups: Ups, finished: Path, tmp_path: Path):
 def test_an_inline_dataset_and_a_codec_run_too(ups: Ups, tmp_path: Path):
     data, run = TINY.split("---\n")
     spec = "".join(f"  {line}\n" for line in data.split("spec:\n")[1].splitlines())
-    stage = "  stages:\n    - {name: codec, config: {steps: 20, width: 8, validations: 2}}\n"
+    stage = "  stages:\n    - {name: codec, config: {steps: 20, width: 8, validations: 2, target: 1}}\n"
     text = run.replace("  datasetRef: {name: tiny}\n", "  dataset:\n" + spec).replace("  stages:\n", stage)
     (tmp_path / "run.yaml").write_text(text.replace("steps: 120", "steps: 20"))
     done = ups("run", tmp_path / "run.yaml", "--store", tmp_path / "store")
     assert done.returncode == 0, done.stderr
-    assert "encode" in done.stderr
+    assert "kept, reconstruction.nrmse" in done.stderr, done.stderr
     assert "rollout.nrmse" in done.stdout
+    report = ups("report", "tiny", "--store", tmp_path / "store", "--markdown").stdout
+    assert "Codec: averages over 4 points along each axis, decoded by" in report

@@ -15,6 +15,13 @@ def config(**fields):
 NONE = torch.zeros(2, 0)
 
 
+def trained(codec):
+    """In double precision, with all weights drawn: those that begin with zero do nothing yet."""
+    for weights in codec.parameters():
+        torch.nn.init.normal_(weights, std=0.1)
+    return codec.double()
+
+
 def test_shapes(line, torus):
     for problem, coarse in ((line(), (4,)), (torus(shape=(12, 8)), (3, 2))):
         codec = Codec(config(), problem)
@@ -25,7 +32,7 @@ def test_shapes(line, torus):
 
 def test_decoding_keeps_averages(torus):
     problem = torus(shape=(12, 8))
-    codec = Codec(config(), problem).double()
+    codec = trained(Codec(config(), problem))
     channels = len(problem.fields)
     u = torch.randn(2, channels, 12, 8).double()
     by_hand = torch.stack(
@@ -43,7 +50,7 @@ def test_patches_are_joined_in_the_order_of_their_points():
 
 
 def test_a_shift_by_a_patch_shifts_the_code_by_one(line):
-    codec = Codec(config(), line()).double()
+    codec = trained(Codec(config(), line()))
     u = torch.randn(2, 1, 16).double()
     torch.testing.assert_close(codec.encode(u.roll(4, 2)), codec.encode(u).roll(1, 2))
     torch.testing.assert_close(codec(u.roll(8, 2), NONE), codec(u, NONE).roll(8, 2))
@@ -52,20 +59,49 @@ def test_a_shift_by_a_patch_shifts_the_code_by_one(line):
 def test_a_uniform_speed_changes_averages_alone_where_the_observer_may_move(line):
     u = torch.randn(2, 1, 16).double()
     for boost, same in ((0.5, True), (None, False)):
-        codec = Codec(config(), line(boost=boost)).double()
+        codec = trained(Codec(config(), line(boost=boost)))
         moving = codec(u + 3, NONE) - 3
         assert torch.allclose(moving, codec(u, NONE)) is same
 
 
 def test_the_decoder_is_told_parameters(line):
-    codec = Codec(config(), line(varying=("nu",))).double()
+    codec = trained(Codec(config(), line(varying=("nu",))))
     u = torch.randn(2, 1, 16).double()
     z = codec.encode(u)
     thin, wide = (codec.decode(z, torch.full((2, 1), nu).double()) for nu in (-1.0, 1.0))
     assert not torch.allclose(thin, wide)
 
 
-def test_grid_must_be_whole_patches(line):
+@pytest.mark.parametrize("points", [18, 4])
+def test_a_grid_must_be_two_whole_patches_or_more(line, points):
     with pytest.raises(InvalidSpec, match="patches") as caught:
-        Codec(config(), line(shape=(18,)))
-    assert caught.value.details["found"] == "18 points, downsample 4"
+        Codec(config(), line(shape=(points,)))
+    assert caught.value.details["found"] == f"{points} points, downsample 4"
+
+
+def test_in_space_and_between_walls(line):
+    walls = line(
+        space="XYZ",
+        shape=(8, 4, 4),
+        spacing=(1 / 8, 1 / 4, 1 / 4),
+        fields=("u", "p"),
+        inputs=("u", "p"),
+        conserved=(False, False),
+        boundary=("periodic", "dirichlet", "neumann"),
+        wall=(False, True, True),
+        symmetries=(),
+    )
+    codec = trained(Codec(config(downsample=2), walls))
+    u = torch.randn(2, 2, 8, 4, 4).double()
+    after = codec(u, NONE)
+    assert after.shape == u.shape
+    torch.testing.assert_close(codec.encode(after), codec.encode(u))
+
+
+def test_an_untrained_decoder_gives_the_averages(torus):
+    problem = torus(shape=(12, 8))
+    u = torch.randn(2, len(problem.fields), 12, 8)
+    codec = Codec(config(), problem)
+    z = codec.encode(u)
+    flat = z.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    torch.testing.assert_close(codec.decode(z, NONE), flat)

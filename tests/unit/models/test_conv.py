@@ -35,12 +35,15 @@ def test_four_blocks_have_the_published_size(line):
         ((1024,), 1 / 32, (1,), [1, 2, 4, 8, 16]),
         ((128,), 1 / 4, (1, 2, 4), [1, 2, 4, 8]),
         ((100_000,), None, (1,), [1, 2, 4, 8, 16, 32, 64]),
+        ((512, 16), None, (1,), [1, 2, 4]),  # along the short axis a long halo would be nearly all there is
     ],
 )
-def test_the_default_sees_as_far_as_information_travels(line, shape, boost, leads, expected):
-    problem = line(shape=shape, boost=boost, leads=leads)
+def test_the_default_sees_as_far_as_information_travels(line, torus, shape, boost, leads, expected):
+    problem = (line if len(shape) == 1 else torus)(shape=shape, boost=boost, leads=leads)
     config = ConvConfig().fitted(problem)
     assert config.dilations == expected
+    if boost:
+        assert ConvConfig(galilean=False).fitted(problem).dilations == ConvConfig().blocks(line(shape=shape))
     assert config.fitted(line()) is config
     assert ConvConfig(dilations=[3]).fitted(problem).dilations == [3]
 

@@ -50,9 +50,17 @@ def test_reads_what_the_data_and_the_family_say():
     np.testing.assert_allclose(problem.spacing, (0.25, 0.125))
 
 
-def test_a_code_has_the_physics_of_the_fields():
-    code = {**DATASET, "latent": True}
-    assert Problem.of(code, FAMILY, NODES, PARAMETERS) == Problem.of(DATASET, FAMILY, NODES, PARAMETERS)
+def test_a_code_has_the_physics_of_the_fields_but_for_ranges():
+    said = replace(FAMILY, bounded=("u",))
+    fields = Problem.of(DATASET, said, NODES, PARAMETERS)
+    code = Problem.of({**DATASET, "latent": {"wall": False}}, said, NODES, PARAMETERS)
+    assert fields.bounded == (True, False)
+    assert code == replace(fields, bounded=(False, False))
+
+
+def test_patches_between_walls_with_nodes_on_them_have_no_mirror_image():
+    code = Problem.of({**DATASET, "latent": {"wall": True}}, FAMILY, NODES, PARAMETERS)
+    assert code.symmetries == ()
 
 
 def test_travels_as_json():

@@ -142,7 +142,7 @@ def test_the_mean_over_images_commutes_with_all_of_them_and_can_be_exported():
 
 def test_residuals_are_scaled_as_the_fields_are():
     residual = torch.tensor([1.0, 3.0, 4.0]).reshape(1, 3, 1, 1).expand(5, 3, 8, 8)
-    one = Residuals(residual, residual, residual, torch.zeros(5, 0), 1)
+    one = Residuals(residual, residual, residual, torch.zeros(5, 0), 1, 5)
     assert torch.allclose(one.scale(FLOW), torch.tensor([1.0, 12.5**0.5, 12.5**0.5]))
 
 

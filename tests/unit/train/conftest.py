@@ -51,6 +51,12 @@ def write_cache(folder: Path, splits: dict[str, dict[str, np.ndarray]], describe
 
 
 @pytest.fixture
+def cache(tmp_path: Path) -> Callable[..., Path]:
+    """``cache(name, splits, described)``: any other one."""
+    return lambda name, *content: write_cache(tmp_path / name, *content)
+
+
+@pytest.fixture
 def line_cache(tmp_path: Path) -> Path:
     """A transient dataset in the guise of the family burgers1d."""
     points = {"x": (np.arange(16) + 0.5) / 16, "t": 0.02 * np.arange(4)}

@@ -209,11 +209,11 @@ def test_codec_then_operator_on_its_codes(context, line_cache):
     assert result["metrics"]["train.val.reconstruction.nrmse"] < 2
     coded = context({}, step="encode", data=line_cache, model=codec.out)
     encode.run(coded)
-    z = np.load(coded.out / "test/u.npy")
+    z = np.load(coded.out / "val/u.npy")
     assert z.shape == (4, 4, 1, 8)
-    np.testing.assert_allclose(np.load(coded.out / "test/x.npy"), (np.arange(8) + 0.5) / 8)
+    np.testing.assert_allclose(np.load(coded.out / "val/x.npy"), (np.arange(8) + 0.5) / 8)
     dataset = json.loads((coded.out / "dataset.json").read_text())
-    assert dataset["splits"]["test"] == {"samples": 4, "shape": [4, 1, 8]}
+    assert dataset["splits"]["val"] == {"samples": 4, "shape": [4, 1, 8]}
     # Averages of the fields, in their units; of the training split with patches that begin at either point.
     u, z = np.load(line_cache / "train/u.npy"), np.load(coded.out / "train/u.npy")
     for start in (0, 1):

@@ -315,6 +315,13 @@ def test_a_multiplier_of_what_is_not_linear_is_refused(family, codec):
         plan(run, entry)
 
 
+def test_averages_of_averages_are_refused():
+    operator = "{name: operator, config: {steps: 1, architecture: {name: gconv, averages: true}}}"
+    run, data = resources(f"spec.stages=[{{name: codec, config: {{steps: 1}}}}, {operator}]")
+    with pytest.raises(InvalidSpec, match="codes are averages already"):
+        plan(run, data)
+
+
 def test_the_default_architecture_of_a_mesh_is_points():
     run, _ = resources("spec.stages.operator.config.architecture=default")
     entry = RegisteredDataset(

@@ -329,6 +329,8 @@ def stage_configs(stages: Sequence[Stage], family: Described) -> dict[str, dict[
                     scattered=scattered,
                     linear="codec" not in checked and problem.modes_evolve_apart,  # a coarse grid mixes modes
                 )
+                if "codec" in checked and getattr(config.architecture, "averages", False):
+                    raise ValueError("architecture.averages is for fields: codes are averages already")
         except ValueError as error:
             raise InvalidSpec(
                 "a stage's config is not valid", where=f"spec.stages[{stage.name}].config", found=error

@@ -234,7 +234,10 @@ def training_facts(
     if (observer := _observer(model)) is not None:
         facts.insert(1, ("Observer", observer))
     if codec is not None:
-        facts.insert(2, ("Codec", f"{whole(codec['parameters'])} more parameters"))
+        patch, weights = codec["config"]["downsample"], whole(codec["parameters"])
+        facts.insert(
+            2, ("Codec", f"averages over {patch} points along each axis, decoded by {weights} weights")
+        )
     return [*facts, ("Seed", str(recipe["seed"]))] if "seed" in recipe else facts
 
 

@@ -102,9 +102,9 @@ class ConvConfig(GridArchitecture):
     """Width of the convolutions in grid points; odd."""
     dilations: Dilations | None = None
     """Dilation of each residual block, in order. To each side a point sees `kernel // 2 * (1 + sum)` points:
-    information should not travel farther within a frame. By default 1, 2, 4 and on, each twice the one
-    before, until that is as far as one and a half standard deviations of the velocity carry in the longest
-    step or, where the field is no velocity that carries itself, a quarter of the longest axis."""
+    information should not travel farther within a frame. By default 1, 2, 4 and, on a line, on to 64 at most,
+    until that is as far as one and a half standard deviations of the velocity carry an observer who moves
+    along in the longest step or, where there is none, a quarter of the line."""
     averages: bool = False
     """Carry averages of cells through a rollout, and reconstruct the values at points from them, where the
     family declares a conserved field on a periodic grid. For fronts thinner than a cell."""
@@ -120,16 +120,22 @@ class ConvConfig(GridArchitecture):
         """The dilation of each residual block."""
         if self.dilations is not None:
             return self.dilations
-        far = max(problem.shape) / 4
-        if problem.boost is not None:
-            far = 1.5 * problem.leads[-1] / problem.boost
         found = [1, 2, 4]
+        if problem.dimensions > 1:  # every axis has the halo of the longest
+            return found
+        far = problem.shape[0] / 4
+        if problem.boost is not None and self.galilean:
+            far = 1.5 * problem.leads[-1] / problem.boost
         while self.kernel // 2 * (1 + sum(found)) < far and found[-1] < 64:
             found.append(2 * found[-1])
         return found
 
     def fitted(self, problem: Problem) -> Self:
-        return self if self.dilations else self.model_copy(update={"dilations": self.blocks(problem)})
+        return (
+            self
+            if self.dilations is not None
+            else self.model_copy(update={"dilations": self.blocks(problem)})
+        )
 
     def build(self, problem: Problem) -> nn.Module:
         kept = self.conserve != "none" and problem.periodic and any(problem.conserved)

@@ -39,7 +39,7 @@ class Training(Model):
     steps: PositiveInt | None = None
     """Limit: optimizer steps."""
     epochs: PositiveInt | None = None
-    """Limit: passes over the training pairs."""
+    """Limit: passes over the training pairs; of codes, over those of all copies of a sample."""
     cpu_budget_seconds: PositiveFloat | None = None
     """Limit: CPU seconds of the training loop, validation included, of all its processes. Not reproducible
     to the byte."""
@@ -160,8 +160,9 @@ class CodecConfig(Training):
     train on the fields.
     """
 
-    target: PositiveFloat = 0.01
-    """Largest nRMSE of the reconstruction, on the validation split, with which the codec is kept."""
+    target: PositiveFloat = 0.001
+    """Largest nRMSE of the reconstruction, on the validation split, with which the codec is kept. It should
+    be well below the error that the surrogate is to have."""
     downsample: Literal[2, 4, 8, 16] = 4
     """Grid points of a patch along each axis, of which the code has one."""
     width: PositiveInt = 32

@@ -36,12 +36,12 @@ class Codec(nn.Module):
     def __init__(self, config: CodecConfig, problem: Problem) -> None:
         super().__init__()
         s, channels = config.downsample, len(problem.fields)
-        if any(n % s for n in problem.shape):
+        if any(n % s or n < 2 * s for n in problem.shape):
             raise InvalidSpec(
                 "the grid cannot be divided into whole patches",
                 where="spec.stages[codec].config.downsample",
                 found=f"{' x '.join(map(str, problem.shape))} points, downsample {s}",
-                expected="a divisor of the points along each axis",
+                expected="a divisor of the points along each axis, at most half of them",
                 fix="set downsample to a smaller one, or remove the stage codec",
             )
         self.patch = s
@@ -50,8 +50,9 @@ class Codec(nn.Module):
         fine = channels * s**problem.dimensions
         self.linear = Padded(problem, channels, fine, kernel=5)
         self.decoder = Conv(ConvConfig(width=config.width, dilations=[1, 1]), problem, channels, fine)
-        with torch.no_grad():  # start with what is linear
-            self.decoder.head.weight.mul_(0.1)
+        with torch.no_grad():  # start with the averages
+            for weights in (*self.linear.parameters(), *self.decoder.head.parameters()):
+                weights.zero_()
 
     def encode(self, u: Tensor) -> Tensor:
         """The means over patches."""

@@ -274,6 +274,7 @@ class Problem:
         """
         grid = family.kind == "grid"
         space, fields = dataset["space"], [field["name"] for field in dataset["fields"]]
+        latent = dataset.get("latent")
         inputs = [field["name"] for field in dataset["inputs"]] if dataset["steady"] else fields
         nodes = [coordinates[axis] for axis in space if grid]
         boundary = tuple(dataset["boundary"][axis] for axis in space)
@@ -299,10 +300,16 @@ class Problem:
             parameters=tuple(names),
             varying=tuple(name for name, v in zip(names, vary, strict=True) if v),
             shifts=tuple(family.shifts),
-            symmetries=tuple(t for t in family.symmetries if square or not t.transpose),
+            # Patches that begin at a wall's node are no mirror images of those that end before the other one.
+            symmetries=tuple(
+                t
+                for t in family.symmetries
+                if (square or not t.transpose) and not (latent and latent["wall"])
+            ),
             vectors=(*family.vectors, *filter(None, [family.velocities])),
-            bounded=tuple(name in family.bounded for name in fields),
-            linear=family.modes_evolve_apart and not dataset.get("latent"),  # coarse grids mix modes
+            # An average may leave the range of the averages before it, and a coarse grid mixes modes.
+            bounded=tuple(name in family.bounded and not latent for name in fields),
+            linear=family.modes_evolve_apart and not latent,
             elliptic=family.elliptic,
             vorticity=family.vorticity if len(space) == 2 and {*boundary} == {"periodic"} else None,
             dt=dataset["dt"],

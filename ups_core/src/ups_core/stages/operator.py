@@ -45,7 +45,7 @@ def prepare(given: Given, config: OperatorConfig, seed: int) -> Prepared:
     splits = splits_of(given.trained_on)
     began, seen = time.process_time(), {}
     moving = isinstance(config.architecture, GridArchitecture) and config.architecture.galilean
-    if moving and observer.unsaid(problem):
+    if moving and not given.latents and observer.unsaid(problem):
         trial = observer.trial(problem, normaliser, *splits)
         seen = {"galilean": asdict(trial) if trial else None}
         log.info("asked whether the field is the velocity that carries itself", **seen)

@@ -2,9 +2,10 @@
 
 Reads the cached dataset (role ``data``) and the trained codec (``model``). Where that was dropped, the
 object holds its verdict alone, and later stages train on the fields. Else it has the layout of the cache
-itself: ``<split>/u.npy`` (N, T, C, X'[, Y']), parameters and coordinates, ``dataset.json``, and a
-``normaliser.json`` of the codes of the training split. Where a shifted sample is a sample, patches may begin
-at any of their points: the training split has each sample so often, and is as large as that of the fields.
+itself, of the splits ``train`` and ``val``: ``<split>/u.npy`` (N, T, C, X'[, Y']), parameters, coordinates,
+``dataset.json``, and a ``normaliser.json`` of the codes of the training split. Where a shifted sample is a
+sample, patches may begin at any of their points: ``train`` has that many ``copies`` of all its samples, one
+behind the other, and is as large as that of the fields.
 """
 
 from __future__ import annotations
@@ -41,17 +42,17 @@ def run(ctx: StepContext) -> dict[str, Any]:
     family, space = family_of(dataset["family"]), dataset["space"]
     patch, shifts = codec_of(codec).patch, codec.problem.shifts
     starts = list(itertools.product(*(range(patch if axis in shifts else 1) for axis in space)))
-    splits = dataset["splits"]
-    for done, (name, split) in enumerate(splits.items()):
+    dataset["splits"] = {name: dataset["splits"][name] for name in ("train", "val")}
+    for done, (name, split) in enumerate(dataset["splits"].items()):
         own = starts if name == "train" else starts[:1]
         split["shape"] = encode_split(codec, data / name, ctx.out / name, space, own)
         split["samples"] *= len(own)
-        ctx.progress(done + 1, len(splits), f"encoded {name}")
+        ctx.progress(done + 1, 2, f"encoded {name}")
     write_json(ctx.out / "normaliser.json", normaliser(ctx.out / "train", family))
-    dataset["latent"] = True
+    dataset["latent"] = {"wall": any(codec.problem.wall), "copies": len(starts)}
     dataset["normaliser_sha256"] = sha256_file(ctx.out / "normaliser.json")
     write_json(ctx.out / "dataset.json", dataset)
-    return {"shape": splits["train"]["shape"]}
+    return {"shape": dataset["splits"]["train"]["shape"]}
 
 
 def encode_split(
@@ -67,9 +68,9 @@ def encode_split(
     patch = codec_of(codec).patch
     shape = (n * len(starts), *u.shape[1:3], *(points // patch for points in u.shape[3:]))
     codes = np.lib.format.open_memmap(target / "u.npy", "w+", np.float32, shape)
-    for number, start in enumerate(starts):
-        for row in range(0, n, BATCH):
-            frames = np.array(u[row : row + BATCH], dtype=np.float32)  # (B, T, C, X[, Y])
+    for row in range(0, n, BATCH):
+        frames = np.array(u[row : row + BATCH], dtype=np.float32)  # (B, T, C, X[, Y])
+        for number, start in enumerate(starts):
             shifted = np.roll(frames, [-points for points in start], axes)
             z = encode(codec, shifted.reshape(-1, *frames.shape[2:]))  # (B*T, C, X'[, Y'])
             first = number * n + row

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,22 +23,26 @@ class Split:
     a: (N, C, X[, Y]) where steady, else None.
     parameters: (N, P), float64.
     places: (N, M, D) of the points of a mesh, else None; u is then (N, T, C, M).
+    copies: how often all samples are there, one after another, as codes of other patches.
     """
 
     u: Tensor
     a: Tensor | None
     parameters: np.ndarray
     places: Tensor | None = None
+    copies: int = 1
 
     @classmethod
     def read(cls, folder: Path) -> Split:
         """From ``u.npy``, ``parameters.npy``, where steady ``a.npy``, of a mesh ``x.npy`` and ``y.npy``."""
         steady = (folder / "a.npy").exists()
+        dataset = json.loads((folder.parent / "dataset.json").read_text())
         return cls(
             u=_mapped(folder / "u.npy"),
             a=_mapped(folder / "a.npy") if steady else None,
             parameters=np.load(folder / "parameters.npy"),
-            places=_places(folder),
+            places=_places(folder, dataset),
+            copies=dataset["latent"]["copies"] if "latent" in dataset and folder.name == "train" else 1,
         )
 
     def placed(self, device: torch.device) -> Split:
@@ -54,10 +60,14 @@ class Split:
     def __len__(self) -> int:
         return len(self.u)
 
+    @property
+    def distinct(self) -> int:
+        """How many samples there are but for copies."""
+        return len(self) // self.copies
 
-def _places(folder: Path) -> Tensor | None:
+
+def _places(folder: Path, dataset: Mapping[str, Any]) -> Tensor | None:
     """Points shared by all samples are held once."""
-    dataset = json.loads((folder.parent / "dataset.json").read_text())
     if dataset["kind"] != "mesh":
         return None
     along = [np.load(folder / f"{axis.lower()}.npy") for axis in dataset["space"]]  # (M,) or (N, M) each

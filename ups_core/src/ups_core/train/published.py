@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -132,13 +132,7 @@ def read(folder: Path, name: str = "model") -> Model:
         )
     facts = json.loads(path.read_text())
     if facts["format"] != FORMAT:
-        raise DataInvalid(
-            "model of another version of UPS",
-            where=path,
-            found=f"format {facts['format']}",
-            expected=f"format {FORMAT}",
-            fix="run its TrainingRun again, with this version",
-        )
+        raise _of_another_version(path, f"format {facts['format']}", f"format {FORMAT}")
     normaliser = Normaliser.from_dict(facts["normaliser"])
     if normaliser.sha256 != facts["normaliserSha256"]:
         raise DataInvalid(
@@ -149,11 +143,19 @@ def read(folder: Path, name: str = "model") -> Model:
             fix="take the published model again: its values would mean something else",
         )
     problem = Problem.from_dict(facts["problem"])
-    network = build(facts["stage"], facts["config"], problem)
+    try:
+        network = build(facts["stage"], facts["config"], problem)
+    except ValidationError as error:
+        raise _of_another_version(path, str(error), "a config of this version") from error
     check_shapes(facts["shapes"], shapes_of(network), str(path))
     load_weights(network, folder / f"{name}.safetensors")
     network.to(chosen_device())
     return Model(network, problem, normaliser, Domain.from_dict(facts["domain"]), facts)
+
+
+def _of_another_version(path: Path, found: str, expected: str) -> DataInvalid:
+    fix = "run its TrainingRun again, with this version"
+    return DataInvalid("model of another version of UPS", where=path, found=found, expected=expected, fix=fix)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -44,7 +44,7 @@ class Residuals:
     given: what the operator was given, (R, C, X[, Y]).
     prediction, residual: what it made of that, and what the truth has besides, (R, C', X[, Y]).
     parameters: (R, P).
-    per_sample: rows of each sample.
+    per_sample, distinct: rows of each sample, and how many samples there are but for copies.
     """
 
     given: Tensor
@@ -52,6 +52,7 @@ class Residuals:
     residual: Tensor
     parameters: Tensor
     per_sample: int
+    distinct: int
 
     @classmethod
     @torch.no_grad()
@@ -66,7 +67,9 @@ class Residuals:
             average = model.facts["testTimeAugmentation"]
             assert isinstance(model.network, Solve)
             solved = solve(model.network, a, parameters, problem, average=average)
-            return cls(a, solved.clone(), u - solved, parameters, 1)  # a clone can be trained on
+            return cls(
+                a, solved.clone(), u - solved, parameters, 1, split.distinct
+            )  # a clone can be trained on
         pairs = split.u.shape[1] - 1
         parameters = parameters.repeat_interleave(pairs, 0)  # (R, P), R = N*(T-1)
         given = normaliser.fields.apply(split.u[:, :-1].flatten(0, 1)).cpu()  # (R, C, X[, Y])
@@ -74,7 +77,7 @@ class Residuals:
         size = max(1, BATCH_VALUES // given[0].numel())
         chunks = zip(given.split(size), parameters.split(size), strict=True)
         prediction = torch.cat([model.network(u.to(device), p.to(device)).cpu() for u, p in chunks])
-        return cls(given, prediction, truth - prediction, parameters, pairs)
+        return cls(given, prediction, truth - prediction, parameters, pairs, split.distinct)
 
     def scale(self, problem: Problem) -> Tensor:
         """The root mean square of each field's residual, (C,), no smaller than rounding."""
@@ -91,7 +94,7 @@ class Residuals:
         """Some of them, on a device."""
         parts = (self.given, self.prediction, self.residual, self.parameters)
         given, prediction, residual, parameters = (part[which].to(device) for part in parts)
-        return Residuals(given, prediction, residual, parameters, self.per_sample)
+        return Residuals(given, prediction, residual, parameters, self.per_sample, self.distinct)
 
     def thinned(self, count: int) -> Residuals:
         """At most ``count`` of them, evenly over all."""
@@ -163,7 +166,8 @@ class OnResiduals(ABC, Generic[Net]):
 
     def describe(self, index: int) -> str:
         sample, frame = divmod(index, self.train.per_sample)
-        return f"{sample} (frame {frame})" if self.train.per_sample > 1 else str(sample)
+        name = str(sample % self.train.distinct)
+        return f"{name} (frame {frame})" if self.train.per_sample > 1 else name
 
 
 class Denoising(OnResiduals[Corrector]):

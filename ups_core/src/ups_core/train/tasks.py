@@ -95,7 +95,7 @@ class Transient:
                 expected=f"at most {self.pairs}, the frames behind the first one",
             )
         self.frames = train.u.flatten(0, 1)  # (N*T, C, X[, Y])
-        self.samples = len(train)
+        self.samples, self.distinct = len(train), train.distinct
         self.parameters = normaliser.vary(problem, train.parameters)  # (N, P)
         self.val_parameters = normaliser.vary(problem, val.parameters)  # (N, P)
         shifts, images = (not getattr(model, name, False) for name in ("shift_equivariant", "symmetric"))
@@ -164,7 +164,7 @@ class Transient:
         return self.judge(self.normaliser.fields.invert(u.flatten(0, 1)).reshape(u.shape).numpy())
 
     def describe(self, index: int) -> str:
-        return f"{index // self.pairs} (frame {index % self.pairs})"
+        return f"{index // self.pairs % self.distinct} (frame {index % self.pairs})"
 
 
 class Steady:
