@@ -155,9 +155,9 @@ def _any_step(chosen: Any) -> bool:
 class CodecConfig(Training):
     """Stage ``codec``: averages over patches and a decoder; later stages then train on latent states.
 
-    What a family declares holds for the averages, too. No decoded prediction is better than what the codec
-    itself brings back of a state, so it is kept only where that error meets the target; else later stages
-    train on the fields.
+    What a family declares holds for the averages, too, but for ranges of values. No decoded prediction is
+    better than what the codec itself brings back of a state, so it is kept only where that error meets the
+    target; else later stages train on the fields.
     """
 
     target: PositiveFloat = 0.001
