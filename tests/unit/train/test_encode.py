@@ -78,8 +78,8 @@ def test_patches_begin_at_any_of_their_points_where_samples_may_be_shifted(coded
         assert len(np.load(codes / "val/u.npy")) == 2
         described = json.loads((codes / "dataset.json").read_text())
         assert described["splits"] == {
-            "train": {"samples": len(z), "shape": [3, 2, 2, 4]},
-            "val": {"samples": 2, "shape": [3, 2, 2, 4]},
+            "train": {"samples": len(z), "copies": len(starts), "shape": [3, 2, 2, 4]},
+            "val": {"samples": 2, "copies": 1, "shape": [3, 2, 2, 4]},
         }
         assert not (codes / "test").exists()  # a surrogate is given fields
 
@@ -98,7 +98,8 @@ def test_codes_between_walls_with_nodes_on_them_have_no_mirror_image(coded) -> N
 
 def test_copies_are_named_as_the_sample_that_they_are_of(coded) -> None:
     _, codes = coded("periodic")
-    assert (len(splits_of(codes)[0]), splits_of(codes)[0].distinct, splits_of(codes)[1].copies) == (12, 3, 1)
+    learned, held = splits_of(codes)
+    assert (len(learned), learned.distinct, held.distinct) == (12, 3, 2)
     config = OperatorConfig.model_validate({"steps": 1, "architecture": {"name": "conv", "width": 4}})
     task = operator.prepare(Given(codes, "0" * 64), config, seed=0).task
     assert len(task) == 12 * 2

@@ -79,6 +79,6 @@ def test_of_a_linear_equation(line_cache: Path) -> None:
     assert problem.linear
     assert problem.diffusion is None
     (line_cache / "dataset.json").write_text(
-        json.dumps(described | {"family": "advection1d", "latent": {"wall": False, "copies": 1}})
+        json.dumps(described | {"family": "advection1d", "latent": {"wall": False}})
     )
     assert not Problem.read(line_cache, family("advection1d")).linear  # a coarse grid mixes modes

@@ -213,7 +213,7 @@ def test_codec_then_operator_on_its_codes(context, line_cache):
     assert z.shape == (4, 4, 1, 8)
     np.testing.assert_allclose(np.load(coded.out / "val/x.npy"), (np.arange(8) + 0.5) / 8)
     dataset = json.loads((coded.out / "dataset.json").read_text())
-    assert dataset["splits"]["val"] == {"samples": 4, "shape": [4, 1, 8]}
+    assert dataset["splits"]["val"] == {"samples": 4, "copies": 1, "shape": [4, 1, 8]}
     # Averages of the fields, in their units; of the training split with patches that begin at either point.
     u, z = np.load(line_cache / "train/u.npy"), np.load(coded.out / "train/u.npy")
     for start in (0, 1):
@@ -222,7 +222,7 @@ def test_codec_then_operator_on_its_codes(context, line_cache):
         np.testing.assert_allclose(z[own], averages, rtol=1e-5, atol=1e-6)
     parameters = np.load(line_cache / "train/parameters.npy")
     np.testing.assert_array_equal(np.load(coded.out / "train/parameters.npy"), np.tile(parameters, (2, 1)))
-    assert dataset["splits"]["train"] == {"samples": 2 * len(u), "shape": [4, 1, 8]}
+    assert dataset["splits"]["train"] == {"samples": 2 * len(u), "copies": 2, "shape": [4, 1, 8]}
     operator = context(
         {**SMALL, "steps": 8}, key="a" * 64, data=line_cache, model=codec.out, latents=coded.out
     )
@@ -239,6 +239,16 @@ def test_codec_then_operator_on_its_codes(context, line_cache):
     assert figure == pytest.approx(nrmse, rel=1e-3)
     with pytest.raises(InvalidSpec, match="codec alone"):
         Surrogate.load(codec.out)
+
+
+@pytest.mark.parametrize("change", [{"format": 1}, {"config": {"name": "conv", "gone": 1}}])
+def test_a_model_of_another_version_is_refused(context, line_cache, change):
+    ctx = context({**SMALL, "steps": 1}, data=line_cache)
+    train.run(ctx)
+    facts = json.loads((ctx.out / "model.json").read_text()) | change
+    (ctx.out / "model.json").write_text(json.dumps(facts))
+    with pytest.raises(DataInvalid, match="another version"):
+        Surrogate.load(ctx.out)
 
 
 def test_codec_of_a_steady_problem_is_refused(context, square_cache):

@@ -131,11 +131,9 @@ class ConvConfig(GridArchitecture):
         return found
 
     def fitted(self, problem: Problem) -> Self:
-        return (
-            self
-            if self.dilations is not None
-            else self.model_copy(update={"dilations": self.blocks(problem)})
-        )
+        if self.dilations is not None:
+            return self
+        return self.model_copy(update={"dilations": self.blocks(problem)})
 
     def build(self, problem: Problem) -> nn.Module:
         kept = self.conserve != "none" and problem.periodic and any(problem.conserved)

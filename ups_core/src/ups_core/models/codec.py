@@ -5,7 +5,7 @@ diffusion. So whatever advances a code is built as it would be for the fields. W
 the dynamics need, averages say all that there is to say: below a patch a front has the one profile that
 equation and parameters give it, which a decoder can learn. Where they do not, the decoder's error says so.
 Learned channels are not part of a code: they bring a state back more closely, but nothing is known of how
-they move, and rollouts of them were worse by a factor of ten and more wherever they were tried.
+they move, and rollouts of them went astray.
 
 The decoder sees the code around a patch and the parameters, and predicts all the patch's points at once, so
 that all its work is done on the coarse grid. Averages of what it gives are exactly those of the code:

@@ -275,6 +275,8 @@ class Problem:
         grid = family.kind == "grid"
         space, fields = dataset["space"], [field["name"] for field in dataset["fields"]]
         latent = dataset.get("latent")
+        # Patches that begin at a wall's node are no mirror images of those that end before the other one.
+        mirrored = not (latent and latent["wall"])
         inputs = [field["name"] for field in dataset["inputs"]] if dataset["steady"] else fields
         nodes = [coordinates[axis] for axis in space if grid]
         boundary = tuple(dataset["boundary"][axis] for axis in space)
@@ -300,12 +302,7 @@ class Problem:
             parameters=tuple(names),
             varying=tuple(name for name, v in zip(names, vary, strict=True) if v),
             shifts=tuple(family.shifts),
-            # Patches that begin at a wall's node are no mirror images of those that end before the other one.
-            symmetries=tuple(
-                t
-                for t in family.symmetries
-                if (square or not t.transpose) and not (latent and latent["wall"])
-            ),
+            symmetries=tuple(t for t in family.symmetries if mirrored and (square or not t.transpose)),
             vectors=(*family.vectors, *filter(None, [family.velocities])),
             # An average may leave the range of the averages before it, and a coarse grid mixes modes.
             bounded=tuple(name in family.bounded and not latent for name in fields),

@@ -45,11 +45,11 @@ def run(ctx: StepContext) -> dict[str, Any]:
     dataset["splits"] = {name: dataset["splits"][name] for name in ("train", "val")}
     for done, (name, split) in enumerate(dataset["splits"].items()):
         own = starts if name == "train" else starts[:1]
-        split["shape"] = encode_split(codec, data / name, ctx.out / name, space, own)
-        split["samples"] *= len(own)
+        shape = encode_split(codec, data / name, ctx.out / name, space, own)
+        split |= {"shape": shape, "samples": split["samples"] * len(own), "copies": len(own)}
         ctx.progress(done + 1, 2, f"encoded {name}")
     write_json(ctx.out / "normaliser.json", normaliser(ctx.out / "train", family))
-    dataset["latent"] = {"wall": any(codec.problem.wall), "copies": len(starts)}
+    dataset["latent"] = {"wall": any(codec.problem.wall)}
     dataset["normaliser_sha256"] = sha256_file(ctx.out / "normaliser.json")
     write_json(ctx.out / "dataset.json", dataset)
     return {"shape": dataset["splits"]["train"]["shape"]}

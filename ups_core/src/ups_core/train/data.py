@@ -42,7 +42,7 @@ class Split:
             a=_mapped(folder / "a.npy") if steady else None,
             parameters=np.load(folder / "parameters.npy"),
             places=_places(folder, dataset),
-            copies=dataset["latent"]["copies"] if "latent" in dataset and folder.name == "train" else 1,
+            copies=dataset["splits"][folder.name].get("copies", 1),
         )
 
     def placed(self, device: torch.device) -> Split:

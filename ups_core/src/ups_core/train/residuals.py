@@ -67,9 +67,8 @@ class Residuals:
             average = model.facts["testTimeAugmentation"]
             assert isinstance(model.network, Solve)
             solved = solve(model.network, a, parameters, problem, average=average)
-            return cls(
-                a, solved.clone(), u - solved, parameters, 1, split.distinct
-            )  # a clone can be trained on
+            prediction = solved.clone()  # which can be trained on
+            return cls(a, prediction, u - solved, parameters, 1, split.distinct)
         pairs = split.u.shape[1] - 1
         parameters = parameters.repeat_interleave(pairs, 0)  # (R, P), R = N*(T-1)
         given = normaliser.fields.apply(split.u[:, :-1].flatten(0, 1)).cpu()  # (R, C, X[, Y])
